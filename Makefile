@@ -1,0 +1,60 @@
+# Every command a person needs; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# The image may ask for no bytecode; import time is cold start, so pip compiles all of it.
+export PYTHONPATH := $(CURDIR)
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev test test-fast check lint types bench reset doctor status logs openapi clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): requirements.txt constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	touch $(STAMP)
+
+install: $(STAMP) ## make .venv with the pinned versions
+
+dev: $(STAMP) ## start the local cloud and the app on http://localhost:3000
+	@exec $(BIN)/python -m emulators up
+
+reset: $(STAMP) ## empty the local cloud's state (.local/)
+	$(BIN)/python -m emulators reset
+
+doctor: $(STAMP) ## say what this machine lacks and how to install it
+	$(BIN)/python -m emulators doctor
+
+status: $(STAMP) ## what the running local cloud's parts say
+	$(BIN)/python -m emulators status
+
+logs: $(STAMP) ## follow the running local cloud's log
+	$(BIN)/python -m emulators logs
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+test-fast: $(STAMP) ## the tests that need no emulator, in seconds
+	$(BIN)/pytest -m "not emulated"
+
+test: $(STAMP) ## everything that must hold (installs what it needs)
+	$(BIN)/python -m tools.browser
+	$(BIN)/pytest
+
+check: lint types test ## what CI runs
+
+openapi: $(STAMP) ## write docs/openapi.json from the route tables
+	$(BIN)/python -m tools.openapi
+
+bench: $(STAMP) ## measure, side by side, and print ratios
+	$(BIN)/python -m tests.bench
+
+clean: ## remove what was installed and made
+	rm -rf $(VENV) .local .cache

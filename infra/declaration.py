@@ -1,0 +1,291 @@
+"""The one declaration of what Snaptask consists of in the cloud, read by both worlds.
+
+The local cloud (emulators/) and the Pulumi program (infra/) make their buckets, topics,
+subscriptions, triggers, schedules and functions from these values, so that they cannot
+drift apart. Plain data: imports nothing of ours, nothing of Pulumi.
+Sizes are bytes, durations seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+MIB = 1024 * 1024
+
+BucketName = Literal["inbox", "media", "renditions"]
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A private bucket; `browser_methods` are what its CORS rule lets the web origins use."""
+
+    name: BucketName
+    env: str
+    browser_methods: tuple[str, ...]
+    versioning: bool
+    soft_delete: int
+    delete_after_days: int | None = None
+
+
+@dataclass(frozen=True)
+class Topic:
+    name: str
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A push subscription of ours; every one has a retry policy and a dead-letter topic."""
+
+    name: str
+    topic: str
+    function: str
+    dead_letter_topic: str
+    ack_deadline: int = 600
+    min_backoff: int = 10
+    max_backoff: int = 600
+    max_attempts: int = 10
+
+
+@dataclass(frozen=True)
+class FinalizeTrigger:
+    """The platform's own trigger: object finalized in `bucket`, delivered at least once."""
+
+    bucket: BucketName
+    retry: bool = True
+
+
+@dataclass(frozen=True)
+class Function:
+    """One deployable: its archive is functions/<name>/main.py and what that imports."""
+
+    name: str
+    kind: Literal["http", "event"]
+    port: int
+    """The port on which the local cloud serves it (3001-3003 as in the first Snaptask)."""
+    memory_mib: int
+    cpu: float
+    concurrency: int
+    threads: int
+    timeout: int
+    route: str | None = None
+    """The gateway's path prefix; None is not reachable through the gateway."""
+    trigger: FinalizeTrigger | None = None
+    env: tuple[str, ...] = ()
+    """Names out of `environment` that this function reads."""
+    max_instances: int = 20
+    min_instances: int = 0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A Cloud Scheduler job: POST `path` to `function` with an OIDC token."""
+
+    name: str
+    function: str
+    path: str
+    cron: str
+    local_every: int
+    """Seconds between runs in the local cloud, where waiting a minute helps nobody."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """A composite index: (field, "ASCENDING" | "DESCENDING") in order."""
+
+    collection: str
+    fields: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Secret:
+    name: str
+    purpose: str
+    kind: Literal["ed25519", "random32"]
+    readers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    buckets: tuple[Bucket, ...]
+    topics: tuple[Topic, ...]
+    subscriptions: tuple[Subscription, ...]
+    functions: tuple[Function, ...]
+    schedules: tuple[Schedule, ...]
+    indexes: tuple[Index, ...]
+    ttl_fields: tuple[tuple[str, str], ...]
+    secrets: tuple[Secret, ...]
+    cors_headers: tuple[str, ...]
+    """Request headers of ours on a signed PUT, and answer headers a page may read."""
+    cors_max_age: int = 3600
+    function_by_name: dict[str, Function] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "function_by_name", {f.name: f for f in self.functions})
+
+
+_COMMON = ("ENVIRONMENT", "GOOGLE_CLOUD_PROJECT", "ALLOWED_ORIGINS")
+_TOKENS = ("ISSUER", "JWKS_URL")
+_EVENTS = ("PLATFORM_JWKS_URL", "PLATFORM_AUDIENCE", "PLATFORM_CALLER")
+
+DECLARATION = Declaration(
+    buckets=(
+        # What waits in the inbox longer than two days has lost its upload's deadline (15 min)
+        # and the event's (24 h): nobody is coming for it.
+        Bucket("inbox", "INBOX_BUCKET", ("PUT", "POST"), False, 0, delete_after_days=2),
+        Bucket("media", "MEDIA_BUCKET", ("GET", "HEAD"), True, 7 * 86400),
+        # Renditions can be made again from the medium, so they need no second copy.
+        Bucket("renditions", "RENDITIONS_BUCKET", ("GET", "HEAD"), False, 0),
+    ),
+    topics=(Topic("snaptask-events"), Topic("snaptask-dead-letters")),
+    subscriptions=(
+        Subscription("activity", "snaptask-events", "activity", "snaptask-dead-letters"),
+    ),
+    functions=(
+        # argon2id takes 19 MiB a hash and one core: two at a time, the rest are cheap reads.
+        Function(
+            "auth",
+            "http",
+            3001,
+            512,
+            1,
+            16,
+            16,
+            60,
+            route="auth",
+            env=(*_COMMON, *_TOKENS, "SIGNING_KEY_SECRET", "TOKEN_HMAC_SECRET"),
+        ),
+        Function(
+            "tasks",
+            "http",
+            3002,
+            512,
+            1,
+            16,
+            16,
+            60,
+            route="tasks",
+            env=(
+                *_COMMON,
+                *_TOKENS,
+                "SIGNER_EMAIL",
+                "RENDITIONS_BUCKET",
+                "STORAGE_ENDPOINT",
+                "IAM_ENDPOINT",
+            ),
+        ),
+        Function(
+            "media",
+            "http",
+            3003,
+            512,
+            1,
+            16,
+            16,
+            60,
+            route="media",
+            env=(
+                *_COMMON,
+                *_TOKENS,
+                "SIGNER_EMAIL",
+                "INBOX_BUCKET",
+                "MEDIA_BUCKET",
+                "RENDITIONS_BUCKET",
+                "STORAGE_ENDPOINT",
+                "IAM_ENDPOINT",
+            ),
+        ),
+        # One picture at a time: a decode may take 150 MB and all of a core.
+        Function(
+            "thumbnails",
+            "event",
+            3004,
+            1024,
+            1,
+            1,
+            1,
+            300,
+            trigger=FinalizeTrigger("inbox"),
+            env=(
+                *_COMMON,
+                *_EVENTS,
+                "INBOX_BUCKET",
+                "MEDIA_BUCKET",
+                "RENDITIONS_BUCKET",
+                "STORAGE_ENDPOINT",
+                "EVENTS_TOPIC",
+            ),
+        ),
+        Function("activity", "event", 3005, 512, 1, 8, 8, 60, env=(*_COMMON, *_EVENTS)),
+        Function(
+            "maintenance",
+            "event",
+            3006,
+            512,
+            1,
+            1,
+            1,
+            300,
+            env=(*_COMMON, *_EVENTS, "EVENTS_TOPIC"),
+        ),
+    ),
+    schedules=(
+        Schedule("outbox-sweep", "maintenance", "/sweep-outbox", "* * * * *", local_every=2),
+        Schedule("expire-uploads", "maintenance", "/expire-uploads", "*/5 * * * *", local_every=30),
+    ),
+    indexes=(
+        Index(
+            "tasks",
+            (("owner", "ASCENDING"), ("createdAt", "DESCENDING"), ("__name__", "DESCENDING")),
+        ),
+        Index(
+            "tasks",
+            (
+                ("owner", "ASCENDING"),
+                ("status", "ASCENDING"),
+                ("createdAt", "DESCENDING"),
+                ("__name__", "DESCENDING"),
+            ),
+        ),
+        Index(
+            "media",
+            (("owner", "ASCENDING"), ("createdAt", "DESCENDING"), ("__name__", "DESCENDING")),
+        ),
+        Index(
+            "media",
+            (
+                ("owner", "ASCENDING"),
+                ("state", "ASCENDING"),
+                ("createdAt", "DESCENDING"),
+                ("__name__", "DESCENDING"),
+            ),
+        ),
+        Index(
+            "media",
+            (("state", "ASCENDING"), ("uploadExpiresAt", "ASCENDING"), ("__name__", "ASCENDING")),
+        ),
+        Index(
+            "attachments",
+            (("task", "ASCENDING"), ("createdAt", "ASCENDING"), ("__name__", "ASCENDING")),
+        ),
+    ),
+    ttl_fields=(("sessions", "expireAt"), ("inbox", "expireAt"), ("idempotency", "expireAt")),
+    secrets=(
+        Secret("signing-key", "signs access tokens (Ed25519, PKCS#8 PEM)", "ed25519", ("auth",)),
+        Secret("token-hmac", "binds refresh tokens and hashes addresses", "random32", ("auth",)),
+    ),
+    cors_headers=(
+        "content-type",
+        "content-length",
+        "content-range",
+        "range",
+        "etag",
+        "x-goog-content-length-range",
+        "x-goog-hash",
+        "x-goog-if-generation-match",
+        "x-goog-generation",
+        "x-goog-resumable",
+        "x-goog-meta-traceparent",
+        "location",
+    ),
+)
