@@ -1,0 +1,162 @@
+"""A document store in memory, for tests that need no emulator; the same contract suite as
+the Firestore one runs over it. One lock, deep copies in and out, versions that only grow."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from shared.documents.indexes import Index, check_query
+from shared.documents.model import (
+    COMMIT_ID,
+    KEY,
+    AlreadyExists,
+    Create,
+    Delete,
+    Document,
+    Order,
+    PreconditionFailed,
+    Update,
+    Where,
+    Write,
+    check_commit,
+    check_path,
+    new_commit_id,
+)
+
+
+class MemoryDocuments:
+    """`indexes` are the declared composite indexes, as (collection, fields)."""
+
+    def __init__(self, indexes: Sequence[Index] | None = None) -> None:
+        self._indexes = indexes
+        self._lock = threading.Lock()
+        self._documents: dict[str, Document] = {}
+        self._clock = 0
+
+    def get(self, path: str) -> Document | None:
+        return self.get_all([path]).get(path)
+
+    def get_all(self, paths: Iterable[str]) -> dict[str, Document]:
+        wanted = [check_path(path) for path in paths]
+        with self._lock:
+            return {p: copy.deepcopy(self._documents[p]) for p in wanted if p in self._documents}
+
+    def query(
+        self,
+        collection: str,
+        *,
+        where: Sequence[Where] = (),
+        order: Sequence[Order] = (),
+        start_after: Sequence[Any] | None = None,
+        limit: int = 100,
+    ) -> list[Document]:
+        if self._indexes is not None:
+            check_query(collection, where, order, self._indexes)
+        keys = list(order) or [(KEY, "ASCENDING")]
+        with self._lock:
+            found = [
+                doc
+                for doc in self._documents.values()
+                if doc.path.startswith(collection + "/")
+                and all(_matches(doc, clause) for clause in where)
+                and all(name == KEY or name in doc.data for name, _ in keys)
+            ]
+            for name, direction in reversed(keys):
+                found.sort(key=lambda d: _rank(_value(d, name)), reverse=direction == "DESCENDING")
+            if start_after is not None:
+                found = [doc for doc in found if _is_after(doc, keys, start_after)]
+            return copy.deepcopy(found[:limit])
+
+    def commit(self, writes: Sequence[Write]) -> str:
+        check_commit(writes)
+        commit_id = new_commit_id()
+        with self._lock:
+            for write in writes:
+                self._check(write)
+            self._clock += 1
+            for write in writes:
+                self._apply(write, commit_id)
+        return commit_id
+
+    def _check(self, write: Write) -> None:
+        present = self._documents.get(write.path)
+        if isinstance(write, Create) and present:
+            raise AlreadyExists(write.path)
+        if isinstance(write, Update) and not present:
+            raise PreconditionFailed(write.path)
+        if isinstance(write, Update | Delete) and write.version is not None:  # noqa: SIM102
+            if present is None or present.version != write.version:
+                raise PreconditionFailed(write.path)
+
+    def _apply(self, write: Write, commit_id: str) -> None:
+        if isinstance(write, Delete):
+            self._documents.pop(write.path, None)
+            return
+        data = (
+            _updated(self._documents[write.path].data, write)
+            if isinstance(write, Update)
+            else dict(copy.deepcopy(write.data))
+        )
+        data[COMMIT_ID] = commit_id
+        self._documents[write.path] = Document(write.path, data, self._clock)
+
+
+def _updated(present: Mapping[str, Any], write: Update) -> dict[str, Any]:
+    data = dict(present) | dict(copy.deepcopy(write.fields))
+    for name, step in write.increment.items():
+        value = data.get(name)
+        data[name] = (value if isinstance(value, int | float) else 0) + step
+    for name in write.remove:
+        data.pop(name, None)
+    return data
+
+
+def _value(doc: Document, name: str) -> Any:
+    return doc.id if name == KEY else doc.data.get(name)
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    """Firestore's order across types: null, boolean, number, timestamp, string."""
+    kinds: tuple[tuple[type | tuple[type, ...], int], ...] = (
+        (bool, 1),
+        ((int, float), 2),
+        (datetime, 3),
+        (str, 4),
+    )
+    if value is None:
+        return (0, 0)
+    for kind, rank in kinds:
+        if isinstance(value, kind):
+            return (rank, value.encode() if isinstance(value, str) else value)
+    return (9, repr(value))
+
+
+def _matches(doc: Document, clause: Where) -> bool:
+    name, op, wanted = clause
+    if name != KEY and name not in doc.data:
+        return False
+    if op == "in":
+        return any(_rank(_value(doc, name)) == _rank(one) for one in wanted)
+    have, want = _rank(_value(doc, name)), _rank(wanted)
+    if op == "==":
+        return have == want
+    if have[0] != want[0]:
+        return False
+    return {
+        "<": have < want,
+        "<=": have <= want,
+        ">": have > want,
+        ">=": have >= want,
+    }[op]
+
+
+def _is_after(doc: Document, keys: Sequence[Order], cursor: Sequence[Any]) -> bool:
+    for (name, direction), value in zip(keys, cursor, strict=False):
+        have, want = _rank(_value(doc, name)), _rank(value)
+        if have != want:
+            return have > want if direction == "ASCENDING" else have < want
+    return False

@@ -1,0 +1,147 @@
+"""What a document store is: documents under paths, queries, and commits that are all or nothing.
+
+Every write puts the commit's id into the document as `commitId`. A reply that got lost is
+resolved by reading that nonce back, so no acknowledged write is lost and none counts twice.
+The rule that makes this sound: a commit holds at least one guard (a Create, or a write with a
+version) or is idempotent; increments need a Create beside them. `check_commit` enforces it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Direction = Literal["ASCENDING", "DESCENDING"]
+Operator = Literal["==", "<", "<=", ">", ">=", "in"]
+Where = tuple[str, Operator, Any]
+Order = tuple[str, Direction]
+
+COMMIT_ID = "commitId"
+KEY = "__name__"
+
+# One collection and one id; the id's alphabet is wide enough for `{task}_{media}` and for
+# hashes, and too narrow for `/`, `..` and `__x__`, which Firestore refuses or reads otherwise.
+_PATH = re.compile(r"[a-zA-Z]{1,40}/(?!_)[A-Za-z0-9_~-]{1,200}")
+_FIELD = re.compile(r"[a-zA-Z][A-Za-z0-9]{0,60}")
+
+
+class AlreadyExists(Exception):
+    """A Create met a document; nothing of the commit was applied."""
+
+
+class PreconditionFailed(Exception):
+    """A version was stale or an updated document missing; nothing was applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One stored document; `version` is opaque and fits the `version` of a write."""
+
+    path: str
+    data: Mapping[str, Any]
+    version: Any
+
+    @property
+    def id(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def commit_id(self) -> str:
+        return str(self.data.get(COMMIT_ID, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    path: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """Replaces the whole document, or makes it."""
+
+    path: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Changes top-level fields of a document that must exist."""
+
+    path: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    increment: Mapping[str, int] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+    version: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Without a version a missing document is no error."""
+
+    path: str
+    version: Any = None
+
+
+Write = Create | Set | Update | Delete
+
+
+class DocumentStore(Protocol):
+    """Raises `errors.Unavailable` when the store does not answer within its bounds."""
+
+    def get(self, path: str) -> Document | None: ...
+
+    def get_all(self, paths: Iterable[str]) -> dict[str, Document]:
+        """The existing ones of `paths`, in one round trip."""
+        ...
+
+    def query(
+        self,
+        collection: str,
+        *,
+        where: Sequence[Where] = (),
+        order: Sequence[Order] = (),
+        start_after: Sequence[Any] | None = None,
+        limit: int = 100,
+    ) -> list[Document]:
+        """Documents in `order`; `start_after` gives one value per order field (an id for
+        `__name__`). Raises `MissingIndex` when no declared index serves the query."""
+        ...
+
+    def commit(self, writes: Sequence[Write]) -> str:
+        """Apply all writes or none; returns the commit's id, which is in every one of them.
+
+        Raises AlreadyExists, PreconditionFailed, errors.Unavailable.
+        """
+        ...
+
+
+def new_commit_id() -> str:
+    return secrets.token_hex(8)
+
+
+def check_path(path: str) -> str:
+    """A path that was not checked by its domain is a bug of ours, hence ValueError."""
+    if not _PATH.fullmatch(path):
+        raise ValueError(f"not a document path: {path!r}")
+    return path
+
+
+def check_commit(writes: Sequence[Write]) -> None:
+    """Refuse a commit that would not survive being sent twice (a bug of ours: ValueError)."""
+    if not writes:
+        raise ValueError("an empty commit")
+    paths = [check_path(write.path) for write in writes]
+    if len(set(paths)) != len(paths):
+        raise ValueError("two writes to one document in one commit")
+    created = any(isinstance(write, Create) for write in writes)
+    for write in writes:
+        if isinstance(write, Update):
+            for name in (*write.fields, *write.increment, *write.remove):
+                if not _FIELD.fullmatch(name):
+                    raise ValueError(f"not a field name: {name!r}")
+            if write.increment and not created:
+                raise ValueError("an increment needs a Create in its commit")
