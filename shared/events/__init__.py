@@ -1,0 +1,1 @@
+"""Events: what leaves through the outbox, and what the platform delivers."""

@@ -1,0 +1,84 @@
+"""The outbox: an event is stored in the commit that makes it true, and leaves when published.
+
+The collection holds exactly what is not yet published. Whoever publishes deletes afterwards; a
+crash in between publishes twice, and consumers know an event by its id.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from shared.documents import Create, Delete, Document, DocumentStore
+from shared.errors import Unavailable
+from shared.events.model import Event
+
+# A sweep takes what one run of the function can publish in a few seconds; the next takes more.
+_SWEEP = 200
+_log = logging.getLogger(__name__)
+
+
+class Publisher(Protocol):
+    def publish(self, messages: Sequence[tuple[bytes, dict[str, str]]]) -> None:
+        """Hand (data, attributes) to the topic and wait for its answer; raises Unavailable."""
+        ...
+
+
+class MemoryPublisher:
+    """Keeps what was published; `broken` makes it refuse, as a topic out of reach would."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[bytes, dict[str, str]]] = []
+        self.broken = False
+
+    def publish(self, messages: Sequence[tuple[bytes, dict[str, str]]]) -> None:
+        if self.broken:
+            raise Unavailable
+        self.messages.extend(messages)
+
+
+def stored(event: Event, traceparent: str | None = None) -> Create:
+    """The write that belongs into the commit which makes `event` true."""
+    return Create(
+        f"outbox/{event.id}",
+        {
+            "type": event.type,
+            "data": event.model_dump_json(by_alias=True).encode(),
+            "traceparent": traceparent,
+            "createdAt": event.occurred_at,
+        },
+    )
+
+
+class Outbox:
+    def __init__(self, documents: DocumentStore, publisher: Publisher) -> None:
+        self._documents = documents
+        self._publisher = publisher
+
+    def flush(self, event_id: str) -> None:
+        """Publish one event at once. Failing costs nothing but time: the sweep comes after."""
+        try:
+            document = self._documents.get(f"outbox/{event_id}")
+            if document is not None:
+                self._send([document])
+        except Unavailable:
+            _log.warning("outbox: %s stays for the sweep", event_id)
+
+    def sweep(self) -> int:
+        """Publish the oldest waiting events; returns how many. Raises Unavailable."""
+        waiting = self._documents.query("outbox", order=[("createdAt", "ASCENDING")], limit=_SWEEP)
+        if waiting:
+            self._send(waiting)
+        return len(waiting)
+
+    def _send(self, waiting: Sequence[Document]) -> None:
+        self._publisher.publish([_message(document) for document in waiting])
+        self._documents.commit([Delete(document.path) for document in waiting])
+
+
+def _message(document: Document) -> tuple[bytes, dict[str, str]]:
+    attributes = {"id": document.id, "type": str(document.data["type"])}
+    if document.data.get("traceparent"):
+        attributes["traceparent"] = str(document.data["traceparent"])
+    return bytes(document.data["data"]), attributes
