@@ -1,0 +1,21 @@
+"""A small typed router: a handler's signature is its contract. Technical: knows no domain."""
+
+from shared.http.app import App
+from shared.http.etags import if_match, if_none_match, parse_etags
+from shared.http.model import Authenticator, Header, Model, Principal, Reply, UploadedFile
+from shared.http.routes import Route, Routes
+
+__all__ = [
+    "App",
+    "Authenticator",
+    "Header",
+    "Model",
+    "Principal",
+    "Reply",
+    "Route",
+    "Routes",
+    "UploadedFile",
+    "if_match",
+    "if_none_match",
+    "parse_etags",
+]
