@@ -1,7 +1,7 @@
 """A small typed router: a handler's signature is its contract. Technical: knows no domain."""
 
 from shared.http.app import App
-from shared.http.etags import if_match, if_none_match, parse_etags
+from shared.http.etags import etag_matches, if_none_match, parse_etags
 from shared.http.model import Authenticator, Header, Model, Principal, Reply, UploadedFile
 from shared.http.routes import Route, Routes
 
@@ -15,7 +15,7 @@ __all__ = [
     "Route",
     "Routes",
     "UploadedFile",
-    "if_match",
+    "etag_matches",
     "if_none_match",
     "parse_etags",
 ]

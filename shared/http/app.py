@@ -21,13 +21,13 @@ from werkzeug import exceptions
 from werkzeug.routing import Map, MapAdapter, Rule
 
 from shared.errors import MethodNotAllowed, NotFound, ProductError
-from shared.http.answers import SECURITY_HEADERS, Answer, make_answer, problem
 from shared.http.binders import make_binders
 from shared.http.cors import CORS
 from shared.http.etags import if_none_match
 from shared.http.incoming import Incoming
 from shared.http.logs import Log
 from shared.http.model import Authenticator, Model, Reply
+from shared.http.problems import SECURITY_HEADERS, Answer, make_answer, problem
 from shared.http.routes import Route, Routes
 
 

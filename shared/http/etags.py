@@ -7,8 +7,8 @@ import re
 _MEMBER = re.compile(r'[ \t]*((?:W/)?"[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)')
 
 
-def if_match(header: str, etag: str) -> bool:
-    """Whether a write may go ahead: strong comparison, so a weak tag on either side never
+def etag_matches(header: str, etag: str) -> bool:
+    """Whether a write with that If-Match may go ahead: strong comparison, so a weak tag on either side never
     matches. `*` matches whatever exists. A header that cannot be read matches nothing."""
     if header.strip() == "*":
         return True

@@ -20,7 +20,7 @@ MAX_DEPTH = 32
 _NOT_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[^\[\]{}"]+', re.DOTALL)
 
 
-def check_json(body: bytes) -> None:
+def loads(body: bytes) -> Any:
     """Raises MalformedRequest unless `body` is one unambiguous JSON text in UTF-8."""
     try:
         text = body.decode("utf-8")
@@ -28,11 +28,12 @@ def check_json(body: bytes) -> None:
         raise MalformedRequest("The body is not UTF-8.") from None
     _check_depth(text)
     try:
-        value = _DECODER.decode(text)
+        value: Any = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise MalformedRequest(_reason(error)) from None
     if "\\u" in text:
         _check_surrogates(value)
+    return value
 
 
 def _check_depth(text: str) -> None:

@@ -37,7 +37,7 @@ def make_answer(body: bytes, status: int, content_type: str | None = JSON) -> An
     return Answer(body, status, headers)
 
 
-def problem(error: ProductError, request_id: str) -> Answer:
+def problem(error: ProductError, request_id: str | None = None) -> Answer:
     """The only place that shapes an error body."""
     document: dict[str, object] = {
         "type": f"/problems/{error.slug}",
@@ -46,7 +46,8 @@ def problem(error: ProductError, request_id: str) -> Answer:
     }
     if error.detail:
         document["detail"] = error.detail
-    document["instance"] = request_id
+    if request_id:
+        document["instance"] = request_id
     if error.errors:
         document["errors"] = error.errors
     answer = make_answer(json.dumps(document).encode("ascii"), error.status, PROBLEM)
