@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, current_app, has_app_context
 from flask import request as current_request
@@ -29,6 +29,9 @@ from shared.http.logs import Log
 from shared.http.model import Authenticator, Model, Reply
 from shared.http.problems import SECURITY_HEADERS, Answer, make_answer, problem
 from shared.http.routes import Route, Routes
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication
 
 
 class Health(Model):
@@ -232,3 +235,11 @@ def _take_over(framework: Flask, app: App) -> None:
     framework.register_error_handler(Exception, answer)
     # Its catch-all rule would otherwise redirect `//x` to `/x` with an HTML page.
     framework.url_map.merge_slashes = False
+    # Mounted below a prefix, the root arrives as an empty path, which it would redirect too.
+    serve: WSGIApplication = framework.wsgi_app
+
+    def serve_root(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        environ["PATH_INFO"] = environ.get("PATH_INFO") or "/"
+        return serve(environ, start_response)
+
+    framework.wsgi_app = serve_root  # type: ignore[method-assign]

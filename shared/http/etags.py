@@ -8,8 +8,11 @@ _MEMBER = re.compile(r'[ \t]*((?:W/)?"[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)')
 
 
 def etag_matches(header: str, etag: str) -> bool:
-    """Whether a write with that If-Match may go ahead: strong comparison, so a weak tag on either side never
-    matches. `*` matches whatever exists. A header that cannot be read matches nothing."""
+    """Whether a write with that If-Match may go ahead.
+
+    Strong comparison, so a weak tag on either side never matches. `*` matches whatever
+    exists. A header that cannot be read matches nothing.
+    """
     if header.strip() == "*":
         return True
     return not etag.startswith("W/") and etag in parse_etags(header)

@@ -49,6 +49,8 @@ class Signature:
     """Parameter name and whether it must be there."""
     answer: Any
     """The type of the answer's body; None when it has none."""
+    is_reply: bool
+    """Whether the answer may carry headers of its own, an entity tag among them."""
 
     @property
     def is_multipart(self) -> bool:
@@ -130,6 +132,7 @@ def _signature(reading: _Reading, answer: Any) -> Signature:
         form=(form[0], TextFields(form[1])) if form else None,
         files=tuple(reading.files),
         answer=_answer_of(answer, reading.where),
+        is_reply=get_origin(answer) is Reply,
     )
 
 
