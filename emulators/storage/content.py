@@ -14,7 +14,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import google_crc32c
 
@@ -30,7 +30,7 @@ class Digests:
 
     def __init__(self, *, with_sha256: bool = False) -> None:
         self.size = 0
-        self._crc = google_crc32c.Checksum()
+        self._crc: Any = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha256 = hashlib.sha256() if with_sha256 else None
 

@@ -91,6 +91,10 @@ class SignatureMismatch(StorageError):
     status, code, reason = 403, "SignatureDoesNotMatch", "forbidden"
 
 
+class TimeSkewed(StorageError):
+    status, code, reason = 403, "RequestTimeTooSkewed", "forbidden"
+
+
 class NoSuchBucket(StorageError):
     status, code, reason = 404, "NoSuchBucket", "notFound"
 

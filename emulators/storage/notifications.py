@@ -94,7 +94,11 @@ class Publisher:
     async def run(self) -> None:
         """Until cancelled. A failed topic is tried again after 0.1 s, then up to every 2 s."""
         loop = asyncio.get_running_loop()
-        self._store.outbox_grew = lambda: loop.call_soon_threadsafe(self._news.set)
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._news.set)
+
+        self._store.outbox_grew = wake
         pause = 0.1
         timeout = aiohttp.ClientTimeout(total=10)
         async with aiohttp.ClientSession(timeout=timeout) as session:

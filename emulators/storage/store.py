@@ -168,7 +168,7 @@ class Store:
             _check_metageneration(when, int(old["metageneration"]))
             owned = {key: old[key] for key in BUCKET_OUTPUT_ONLY if key in old}
             fixed = {key: old[key] for key in ("location", "storageClass") if key in old}
-            base = old if keep else {**owned, **fixed}
+            base: Resource = old if keep else owned | fixed
             new = merge(base, _callers_part(body))
             new["metageneration"] = str(int(old["metageneration"]) + 1)
             new["updated"] = timestamp(self.clock())
@@ -507,7 +507,7 @@ class Store:
         query = f"SELECT {_COLUMNS} FROM objects WHERE {where} {tail}"  # noqa: S608
         with self._lock:
             rows = self._db.execute(query, tuple(values)).fetchall()
-        return [Version(*row[:9], fields=json.loads(row[9])) for row in rows]
+        return [Version(*row[:9], json.loads(row[9])) for row in rows]
 
     def _save(
         self, db: sqlite3.Connection, version: Version, hard_delete: float | None = None
