@@ -80,10 +80,20 @@ def _finite(text: str) -> float:
     return number
 
 
+def _exact(text: str) -> int:
+    # RFC 8259, section 6: beyond 53 bits a browser would read another number than we do.
+    if len(text) > 17 or not -(2**53) < (number := int(text)) < 2**53:
+        raise _Refused("An integer is too large to be read the same everywhere.")
+    return number
+
+
 def _no_constant(text: str) -> NoReturn:
     raise _Refused("NaN and Infinity are not JSON.")
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant
+    object_pairs_hook=_unique,
+    parse_float=_finite,
+    parse_int=_exact,
+    parse_constant=_no_constant,
 )
