@@ -1,0 +1,286 @@
+"""What a file is, told by its own bytes: no decoder is involved and no pixel is made.
+
+`sniff` names the type from the first bytes. `outline` walks the whole container (markers,
+chunks, blocks), which costs milliseconds, and finds what decoders do not say: how large the
+picture will get before anything is allocated for it, and whether its end is missing.
+What stands behind the container's end (phones append clips there) is left alone.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from struct import Struct
+from typing import Literal
+
+Reason = Literal[
+    "not-an-image",
+    "unsupported-type",
+    "type-mismatch",
+    "bad-dimensions",
+    "too-many-pixels",
+    "truncated",
+    "corrupt",
+]
+
+_BE16, _BE32, _LE16, _LE32 = Struct(">H"), Struct(">I"), Struct("<H"), Struct("<I")
+
+# The most that honest files hold is far below: a 50 MB PNG in 8 KiB chunks has 6400. The
+# limits keep a file made of empty pieces from costing seconds of walking.
+_MAX_JPEG_SEGMENTS = 4096
+_MAX_CHUNKS = 65536
+
+
+class Rejected(Exception):
+    """The file is at fault and stays so: recorded and acknowledged, never tried again."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A complete container of one of the taken types; sizes are pixels before orientation."""
+
+    type: str
+    width: int
+    height: int
+    frames: int = 1
+    deep: bool = False
+    """16 bits a channel."""
+    scans: int = 1
+    """Passes over all pixels that decoding takes; a progressive JPEG has about ten."""
+
+
+def sniff(head: bytes) -> str | None:
+    """The media type by the magic at offset 0, or None for what is no raster picture.
+
+    32 bytes are enough. TIFF, HEIC and AVIF are named so that the owner can be told what is
+    not taken; SVG, HTML, archives and documents are None, wherever else a picture may begin.
+    """
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "image/webp"
+    if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return "image/tiff"
+    return _sniff_boxes(head) if head[4:8] == b"ftyp" else None
+
+
+def _sniff_boxes(head: bytes) -> str | None:
+    """The pictures among the ISO base media files; `mif1` says picture but not which."""
+    brands = {head[8:12], *(head[at : at + 4] for at in range(16, len(head) - 3, 4))}
+    if brands & {b"avif", b"avis"}:
+        return "image/avif"
+    if brands & {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}:
+        return "image/heic"
+    return None
+
+
+def outline(data: bytes) -> Outline:
+    """Walk the container to its end; raises Rejected when it is not a whole picture."""
+    media_type = sniff(data[:64])
+    if media_type is None:
+        raise Rejected("not-an-image")
+    walk = _WALKS.get(media_type)
+    if walk is None:
+        raise Rejected("unsupported-type")
+    try:
+        return walk(data)
+    except (IndexError, ValueError) as error:
+        raise Rejected("truncated") from error
+
+
+def _number(kind: Struct, data: bytes, at: int) -> int:
+    if at + kind.size > len(data):
+        raise Rejected("truncated")
+    return int(kind.unpack_from(data, at)[0])
+
+
+# JPEG (ITU T.81, annex B)
+
+# Inside entropy-coded data FF is followed by 00 or a restart; everything else is a marker.
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SEQUENTIAL = {0xC0, 0xC1}
+_START, _END, _SCAN, _RESTART_INTERVAL, _TEMPORARY = 0xD8, 0xD9, 0xDA, 0xDD, 0x01
+
+
+class _JPEG:
+    """What the markers seen so far say.
+
+    libjpeg fills what is missing with grey and reports it only as a warning that Pillow
+    drops, and in draft mode a lost tail is easier still to overlook; so the end is proven
+    here: the end marker itself, a scan of each component, and as many restart markers as the
+    picture's size asks for. Entropy data cut in the middle and closed with a forged end
+    marker passes when the file has no restart markers: a picture with a grey foot.
+    """
+
+    def __init__(self) -> None:
+        self.width = self.height = self.interval = self.scans = self.frame = 0
+        self.factors: dict[int, tuple[int, int]] = {}
+        self.missing: set[int] = set()
+
+    def start_frame(self, marker: int, segment: bytes) -> None:
+        if self.frame:
+            raise Rejected("corrupt")
+        self.frame = marker
+        self.height, self.width = _BE16.unpack_from(segment, 1)[0], _BE16.unpack_from(segment, 3)[0]
+        for at in range(6, 6 + 3 * segment[5], 3):
+            self.factors[segment[at]] = (segment[at + 1] >> 4 or 1, segment[at + 1] & 15 or 1)
+        self.missing = set(self.factors)
+
+    def start_scan(self, segment: bytes, data: bytes, at: int) -> None:
+        components = set(segment[1 : 1 + 2 * segment[0] : 2])
+        self.missing -= components
+        self.scans += 1
+        if self.interval and self.frame in _SEQUENTIAL and components == set(self.factors):
+            self._count_restarts(data, at)
+
+    def _count_restarts(self, data: bytes, at: int) -> None:
+        across, down = (max(factor) for factor in zip(*self.factors.values(), strict=True))
+        if len(self.factors) == 1:
+            across = down = 1
+        units = -(-self.width // (8 * across)) * -(-self.height // (8 * down))
+        end = _MARKER.search(data, at)
+        found = sum(1 for _ in _RESTART.finditer(data, at, end.start() if end else len(data)))
+        if found < -(-units // self.interval) - 1:
+            raise Rejected("truncated")
+
+    def finish(self) -> Outline:
+        if not self.scans or self.missing:
+            raise Rejected("truncated")
+        return Outline("image/jpeg", self.width, self.height, scans=self.scans)
+
+
+def _walk_jpeg(data: bytes) -> Outline:
+    jpeg, at = _JPEG(), 2
+    for _ in range(_MAX_JPEG_SEGMENTS):
+        found = _MARKER.search(data, at)
+        if found is None:
+            raise Rejected("truncated")
+        marker, at = data[found.end() - 1], found.end()
+        if marker == _END:
+            return jpeg.finish()
+        if marker in (_START, _TEMPORARY):
+            continue
+        length = _number(_BE16, data, at)
+        segment, at = data[at + 2 : at + length], at + length
+        if length < 2 or at > len(data):
+            raise Rejected("truncated" if at > len(data) else "corrupt")
+        if marker in _FRAMES:
+            jpeg.start_frame(marker, segment)
+        elif marker == _SCAN:
+            jpeg.start_scan(segment, data, at)
+        elif marker == _RESTART_INTERVAL:
+            jpeg.interval = _number(_BE16, segment, 0)
+    raise Rejected("corrupt")
+
+
+# PNG (W3C PNG, third edition)
+
+
+def _walk_png(data: bytes) -> Outline:
+    """Checks every checksum: Pillow skips those of the pixel data."""
+    at, frames, kinds = 8, 1, set[bytes]()
+    for _ in range(_MAX_CHUNKS):
+        length, kind = _number(_BE32, data, at), data[at + 4 : at + 8]
+        end = at + 8 + length
+        if _number(_BE32, data, end) != zlib.crc32(memoryview(data)[at + 4 : end]):
+            raise Rejected("corrupt")
+        if kind == b"acTL":
+            frames = max(1, _number(_BE32, data, at + 8))
+        kinds.add(kind)
+        if kind == b"IEND":
+            break
+        at = end + 4
+    if data[12:16] != b"IHDR" or not {b"IDAT", b"IEND"} <= kinds:
+        raise Rejected("corrupt")
+    width, height = _number(_BE32, data, 16), _number(_BE32, data, 20)
+    return Outline("image/png", width, height, frames, deep=data[24] == 16)
+
+
+# GIF (GIF89a specification)
+
+
+def _walk_gif(data: bytes) -> Outline:
+    width, height = _number(_LE16, data, 6), _number(_LE16, data, 8)
+    at, frames = 13 + _colours(data[10]), 0
+    while data[at] != 0x3B:
+        if data[at] == 0x21:
+            at = _after_blocks(data, at + 2)
+        elif data[at] == 0x2C:
+            if not frames:
+                # Decoders grow the canvas to hold the first frame.
+                left, top, across, down = (_number(_LE16, data, at + i) for i in (1, 3, 5, 7))
+                width, height = max(width, left + across), max(height, top + down)
+            frames += 1
+            at = _after_blocks(data, at + 11 + _colours(data[at + 9]))
+        else:
+            raise Rejected("corrupt")
+    if not frames:
+        raise Rejected("corrupt")
+    return Outline("image/gif", width, height, frames)
+
+
+def _colours(flags: int) -> int:
+    """Bytes of the colour table that the flags announce."""
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _after_blocks(data: bytes, at: int) -> int:
+    while size := data[at]:
+        at += 1 + size
+    return at + 1
+
+
+# WebP (RFC 9649)
+
+
+def _walk_webp(data: bytes) -> Outline:
+    """Reads the canvas by hand: libwebp's decoder allocates it twice on opening a file."""
+    end = 8 + _number(_LE32, data, 4)
+    if end > len(data):
+        raise Rejected("truncated")
+    at, frames, pixels = 12, 0, False
+    size: tuple[int, int] | None = None
+    for _ in range(_MAX_CHUNKS):
+        if at + 8 > end:
+            break
+        kind, length = data[at : at + 4], _number(_LE32, data, at + 4)
+        if at + 8 + length > end:
+            raise Rejected("truncated")
+        size = size or _canvas(kind, data[at + 8 : at + 18])
+        frames += kind == b"ANMF"
+        pixels |= kind in (b"ANMF", b"VP8 ", b"VP8L")
+        at += 8 + length + (length & 1)
+    if size is None or not pixels:
+        raise Rejected("corrupt")
+    return Outline("image/webp", *size, max(1, frames))
+
+
+def _canvas(kind: bytes, head: bytes) -> tuple[int, int] | None:
+    if kind == b"VP8X":
+        across, down = head[4:7] + b"\0", head[7:10] + b"\0"
+        return _number(_LE32, across, 0) + 1, _number(_LE32, down, 0) + 1
+    if kind == b"VP8 ":
+        return _number(_LE16, head, 6) & 0x3FFF, _number(_LE16, head, 8) & 0x3FFF
+    if kind == b"VP8L":
+        bits = _number(_LE32, head, 1)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return None
+
+
+_WALKS = {
+    "image/jpeg": _walk_jpeg,
+    "image/png": _walk_png,
+    "image/gif": _walk_gif,
+    "image/webp": _walk_webp,
+}
