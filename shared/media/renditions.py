@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from PIL import Image, ImageCms
 
-from shared.media.sniff import Outline, Reason, Rejected, outline, sniff
+from shared.media.sniff import Outline, Reason, Rejected, outline, png_has_all_rows, sniff
 
 __all__ = ["Picture", "Reason", "Rejected", "Rendered", "Rendition", "inspect", "render", "sniff"]
 
@@ -113,6 +113,8 @@ def render(source: Source, sizes: Sequence[int] = SIZES, declared: str | None = 
         picture = _picture(image, header)
         profile = image.info.get("icc_profile")
         small = _shrunk(image, _fit(image.size, max(sizes)))
+        if header.type == "image/png" and _ends_blank(image) and not png_has_all_rows(data):
+            raise Rejected("truncated")
     small = _turned(_in_srgb(small, profile), picture.orientation)
     width, height = picture.width, picture.height
     if picture.orientation >= 5:
@@ -201,6 +203,12 @@ def _shrunk(image: Image.Image, target: tuple[int, int]) -> Image.Image:
     return reduced.resize(target, Image.Resampling.LANCZOS, box=box)
 
 
+def _ends_blank(image: Image.Image) -> bool:
+    """Rows that were never decoded are zeros; interlaced, the last to come is one of two."""
+    rows = range(max(0, image.height - 2), image.height)
+    return any(image.crop((0, y, image.width, y + 1)).getbbox() is None for y in rows)
+
+
 def _reduced(image: Image.Image, across: int, down: int) -> Image.Image:
     rows = max(1, _BAND_PIXELS // (image.width * down)) * down
     if rows >= image.height:
@@ -221,7 +229,10 @@ def _plain(image: Image.Image) -> Image.Image:
         return image.convert("RGBA").convert("RGBa")
     if image.mode in ("L", "RGB", "CMYK"):
         return image
-    return image.convert("L" if image.mode[0] in "1IF" else "RGB")
+    if image.mode.startswith("I"):
+        # Pillow clips 16-bit gray to 255 where it should scale it.
+        return image.convert("F").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+    return image.convert("L" if image.mode == "1" else "RGB")
 
 
 # Colour and orientation, on the small image
