@@ -46,8 +46,8 @@ def assert_near(seen: object, wanted: Colour, by: int = 12) -> None:
 
 
 def test_three_sizes_keep_the_proportions() -> None:
-    rendered = made(pictures.saved(pictures.photo(1600, 1200), "JPEG"), (1280, 320, 640))
-    assert (rendered.width, rendered.height) == (1600, 1200)
+    rendered = made(pictures.saved(pictures.photo(1360, 1020), "JPEG"), (1280, 320, 640))
+    assert (rendered.width, rendered.height) == (1360, 1020)
     assert [(r.size, r.width, r.height) for r in rendered.renditions] == [
         (320, 320, 240),
         (640, 640, 480),
@@ -60,7 +60,7 @@ def test_three_sizes_keep_the_proportions() -> None:
 
 
 def test_a_rendition_looks_like_the_picture() -> None:
-    picture = pictures.photo(1600, 1200)
+    picture = pictures.photo(1360, 1020)
     wanted = np.asarray(picture.resize((320, 240), Image.Resampling.LANCZOS), np.float64)
     seen = np.asarray(smallest(pictures.saved(picture, "PNG")), np.float64)
     assert np.abs(wanted - seen).mean() < 4
@@ -190,7 +190,7 @@ def test_of_an_animation_the_first_frame_is_shown(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_place_owner_and_profile_are_not_in_a_rendition(kind: str) -> None:
-    content = pictures.with_place(pictures.photo(1600, 1200), kind)
+    content = pictures.with_place(pictures.photo(1360, 1020), kind)
     assert b"Secret Owner" in content
     for rendition in made(content, (320, 1280)).renditions:
         for trace in (b"Secret", b"SpyCamera", b"EXIF", b"Exif", b"ICCP", b"XMP", b"GPS", b"acsp"):
@@ -307,7 +307,7 @@ def test_a_webp_canvas_is_refused_before_the_decoder_allocates_it() -> None:
 
 
 def test_a_jpeg_of_a_thousand_scans_is_refused() -> None:
-    whole = pictures.saved(pictures.photo(1600, 1200), "JPEG", progressive=True)
+    whole = pictures.saved(pictures.photo(1360, 1020), "JPEG", progressive=True)
     last = whole.rindex(b"\xff\xda")
     scans = (whole[last : last + 10] + b"\0") * 1000
     with pytest.raises(Rejected, match="too-many-pixels"):
@@ -320,7 +320,7 @@ def test_an_undecodable_answer_of_the_disk_is_not_blamed_on_the_picture(tmp_path
 
 
 def test_bands_give_what_one_piece_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = pictures.saved(pictures.photo(1600, 1200).convert("RGBA"), "PNG")
+    content = pictures.saved(pictures.photo(1360, 1020).convert("RGBA"), "PNG")
     whole = made(content)
     monkeypatch.setattr(renditions, "_BAND_PIXELS", 20_000)
     assert made(content) == whole
