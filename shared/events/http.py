@@ -52,7 +52,7 @@ class Receiver:
         *,
         on_finalized: Callable[[FinalizedObject], None] | None = None,
         on_message: Callable[[Delivered], None] | None = None,
-        jobs: Mapping[str, Callable[[], None]] | None = None,
+        jobs: Mapping[str, Callable[[], object]] | None = None,
     ) -> None:
         self._name = name
         self._sender = sender

@@ -22,6 +22,8 @@ Reason = Literal[
     "too-many-pixels",
     "truncated",
     "corrupt",
+    "size-mismatch",
+    "checksum-mismatch",
 ]
 
 _BE16, _BE32, _LE16, _LE32 = Struct(">H"), Struct(">I"), Struct("<H"), Struct("<I")

@@ -1,0 +1,178 @@
+"""What a person can do with media that are there: see, load, throw away. Not yours is the same
+as missing, and so is what was thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from shared.documents import cursors
+from shared.errors import Conflict, NotFound, Unavailable
+from shared.events.model import Event
+from shared.ids import checked_id, derived_id
+from shared.media.model import (
+    VISIBLE,
+    MediaDeleted,
+    MediaDetail,
+    MediaFilter,
+    MediaPage,
+    MediaTrashed,
+    MediaView,
+    Medium,
+    RenditionView,
+    State,
+)
+from shared.media.store import MediaStore, PreconditionFailed
+
+# The smallest rendition is what lists and tasks show.
+_THUMBNAIL = 320
+# Each round loses only to a writer that moved the state forward, which happens three times.
+_ROUNDS = 4
+
+
+class ReadLinks(Protocol):
+    """Signed URLs that live a few minutes; raises errors.Unavailable."""
+
+    def of(self, bucket: str, names: Sequence[str]) -> list[str]: ...
+
+    def attachment(self, bucket: str, name: str, file_name: str, content_type: str) -> str: ...
+
+
+class Gallery:
+    """`media_bucket` holds the originals and may be left out by who only shows renditions."""
+
+    def __init__(
+        self,
+        store: MediaStore,
+        links: ReadLinks,
+        *,
+        renditions_bucket: str,
+        media_bucket: str = "",
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._links = links
+        self._renditions = renditions_bucket
+        self._media = media_bucket
+        self._clock = clock
+
+    def read(self, owner: str, media_id: str) -> MediaDetail:
+        medium = self.own(owner, media_id)
+        made = medium.fields.get("renditions", ())
+        urls = self._links.of(
+            self._renditions, [medium.rendition_name(one["size"]) for one in made]
+        )
+        renditions = tuple(
+            RenditionView.model_construct(
+                size=one["size"], width=one["width"], height=one["height"], url=url
+            )
+            for one, url in zip(made, urls, strict=True)
+        )
+        thumbnail = next((r.url for r in renditions if r.size == _THUMBNAIL), None)
+        return MediaDetail.model_construct(**_values(medium, thumbnail), renditions=renditions)
+
+    def find(self, owner: str, wanted: MediaFilter) -> MediaPage:
+        scope = ("media", owner, wanted.state)
+        after = cursors.decode(wanted.cursor, scope) if wanted.cursor else None
+        # One more than asked tells whether there is a next page without a count.
+        found = self._store.find(owner, wanted.state, after, wanted.limit + 1)
+        page = found[: wanted.limit]
+        last = page[-1] if len(found) > len(page) else None
+        return MediaPage.model_construct(
+            items=tuple(self._views(page)),
+            next_cursor=cursors.encode(last.fields["createdAt"], last.id, scope) if last else None,
+        )
+
+    def pictures(self, owner: str, media_ids: Sequence[str]) -> Sequence[MediaView]:
+        """For tasks: those of `media_ids` that `owner` has and can see, in that order."""
+        found = self._store.get_all(media_ids)
+        return self._views([one for one in found if one.owner == owner and one.state in VISIBLE])
+
+    def is_attachable(self, owner: str, media_id: str) -> bool:
+        """For tasks: a picture that is on its way may be attached, a rejected one not."""
+        medium = self._store.get(media_id)
+        return medium is not None and medium.owner == owner and medium.state in ("pending", "ready")
+
+    def download_url(self, owner: str, media_id: str) -> str:
+        medium = self._ready(owner, media_id)
+        fields = medium.fields
+        return self._links.attachment(
+            self._media, medium.media_name, fields["fileName"], fields["contentType"]
+        )
+
+    def thumbnail_url(self, owner: str, media_id: str, size: int) -> str:
+        medium = self._ready(owner, media_id)
+        return self._links.of(self._renditions, [medium.rendition_name(size)])[0]
+
+    def delete(self, owner: str, media_id: str) -> None:
+        """A ready medium goes to the trash; what never became ready is given up."""
+        for _ in range(_ROUNDS):
+            medium = self.own(owner, media_id)
+            state: State = "trashed" if medium.state == "ready" else "deleted"
+            try:
+                self._store.change(medium, state, {}, self._departure(medium, state))
+            except PreconditionFailed:
+                continue
+            return
+        raise Unavailable
+
+    def cancel(self, owner: str, media_id: str) -> None:
+        """Give up an upload; what still arrives for it deletes itself. Raises Conflict when it
+        is no longer waiting for one."""
+        medium = self.own(owner, media_id)
+        if medium.state == "pending":
+            try:
+                self._store.change(medium, "deleted", {}, self._departure(medium, "deleted"))
+            except PreconditionFailed:
+                pass
+            else:
+                return
+        raise Conflict("This upload has arrived already; delete the medium instead")
+
+    def own(self, owner: str, media_id: str) -> Medium:
+        """Raises NotFound for what is missing, another's, or thrown away."""
+        medium = self._store.get(checked_id(media_id))
+        if medium is None or medium.owner != owner or medium.state not in VISIBLE:
+            raise NotFound
+        return medium
+
+    def _ready(self, owner: str, media_id: str) -> Medium:
+        medium = self.own(owner, media_id)
+        if medium.state == "pending":
+            raise Conflict("This medium is not ready yet")
+        if medium.state != "ready":
+            raise Conflict("This medium was rejected and cannot be read")
+        return medium
+
+    def _views(self, media: Sequence[Medium]) -> list[MediaView]:
+        shown = [one for one in media if one.state == "ready"]
+        urls = self._links.of(self._renditions, [one.rendition_name(_THUMBNAIL) for one in shown])
+        by_id = {one.id: url for one, url in zip(shown, urls, strict=True)}
+        return [MediaView.model_construct(**_values(one, by_id.get(one.id))) for one in media]
+
+    def _departure(self, medium: Medium, state: State) -> Event:
+        kind = MediaTrashed if state == "trashed" else MediaDeleted
+        return kind(
+            id=derived_id(kind.type, medium.id),
+            occurred_at=self._clock(),
+            media_id=medium.id,
+            owner=medium.owner,
+        )
+
+
+def _values(medium: Medium, thumbnail_url: str | None) -> dict[str, Any]:
+    fields = medium.fields
+    return {
+        "id": medium.id,
+        "state": medium.state,
+        "reason": fields.get("reason"),
+        "file_name": fields["fileName"],
+        "content_type": fields["contentType"],
+        "size": fields["size"],
+        "width": fields.get("width"),
+        "height": fields.get("height"),
+        "thumbnail_url": thumbnail_url,
+        "created_at": fields["createdAt"],
+        "updated_at": fields["updatedAt"],
+    }

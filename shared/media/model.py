@@ -1,0 +1,199 @@
+"""What a medium is, as the API takes it, gives it, and the store keeps it.
+
+States only move forward: pending < ready | rejected < trashed < deleted. What was trashed or
+deleted is answered like what never was.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field
+
+from shared.events.model import Event
+from shared.http import Model
+
+State = Literal["pending", "ready", "rejected", "trashed", "deleted"]
+VISIBLE: tuple[State, ...] = ("pending", "ready", "rejected")
+ContentType = Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
+
+MIB = 1024 * 1024
+# The largest photographs of 50 megapixels take about 30 MB as JPEG; the file is held in memory
+# beside its decoded form, so this is a twentieth of the function's memory.
+MAX_UPLOAD = 50 * MIB
+# Through the function instead of the bucket: the first Snaptask's limit, kept; the body is
+# spooled to the function's memory-backed disk.
+MAX_DIRECT_UPLOAD = 10 * MIB
+# What file systems take in one name.
+_LONGEST_NAME = 255
+# They make `gpj.exe` look like `exe.jpg` to a reader.
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def _file_name(value: str) -> str:
+    name = unicodedata.normalize("NFC", value)
+    if "/" in name or "\\" in name or name in (".", ".."):
+        raise ValueError("must be a name, not a path")
+    if any(unicodedata.category(char) in ("Cc", "Cs") or char in _BIDI for char in name):
+        raise ValueError("must not hold control characters")
+    if not name.strip():
+        raise ValueError("must not be blank")
+    return name
+
+
+FileName = Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME), AfterValidator(_file_name)]
+# Base64 of the four bytes, big-endian, as Cloud Storage writes it in x-goog-hash.
+CRC32C = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{5}[AQgw]==$")]
+
+
+class UploadRequest(Model):
+    """What will be sent, to the byte: the signed URL takes nothing else."""
+
+    file_name: FileName
+    content_type: ContentType
+    size: Annotated[int, Field(ge=1, le=MAX_UPLOAD)]
+    crc32c: CRC32C
+
+
+class SignedUpload(Model):
+    """Send the bytes with exactly this method and these headers, before `expiresAt`."""
+
+    method: Literal["PUT"]
+    url: str
+    headers: dict[str, str]
+    expires_at: datetime
+
+
+class UploadTicket(Model):
+    media_id: str
+    upload: SignedUpload
+
+
+class MediaFilter(Model):
+    state: Literal["pending", "ready", "rejected"] | None = None
+    cursor: str | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+
+
+class ThumbnailQuery(Model):
+    size: Literal["320", "640", "1280"] = "320"
+
+
+class RenditionView(Model):
+    """Fits into a square of `size`; `url` is signed and lives five minutes."""
+
+    size: int
+    width: int
+    height: int
+    url: str
+
+
+class MediaView(Model):
+    """`reason` says why a rejected one was; `thumbnailUrl` is signed and lives five minutes."""
+
+    id: str
+    state: Literal["pending", "ready", "rejected"]
+    reason: str | None
+    file_name: str
+    content_type: str
+    size: int
+    width: int | None
+    height: int | None
+    thumbnail_url: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class MediaDetail(MediaView):
+    renditions: tuple[RenditionView, ...]
+
+
+class MediaPage(Model):
+    items: tuple[MediaView, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """A stored medium; `version` is the store's, for a write that must meet this very state."""
+
+    id: str
+    owner: str
+    state: State
+    fields: Mapping[str, Any]
+    version: Any
+
+    @classmethod
+    def from_document(cls, identifier: str, data: Mapping[str, Any], version: Any) -> Self:
+        return cls(identifier, str(data["owner"]), data["state"], data, version)
+
+    @property
+    def inbox_name(self) -> str:
+        return inbox_name(self.id)
+
+    @property
+    def media_name(self) -> str:
+        return media_name(self.id, int(self.fields["generation"]))
+
+    def rendition_name(self, size: int) -> str:
+        return rendition_name(self.id, int(self.fields["generation"]), size)
+
+
+# Object names hold only our own ids and numbers: what a person called the file is not in a path.
+
+
+def inbox_name(media_id: str) -> str:
+    return f"uploads/{media_id}"
+
+
+def media_name(media_id: str, generation: int) -> str:
+    return f"{media_id}/{generation}"
+
+
+def rendition_name(media_id: str, generation: int, size: int) -> str:
+    return f"{media_id}/{generation}/{size}.webp"
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    inbox: str
+    media: str
+    renditions: str
+
+
+class MediaReady(Event):
+    """The medium was checked, promoted and has all its renditions."""
+
+    type: ClassVar[str] = "snaptask.media.v1.ready"
+    media_id: str
+    owner: str
+    generation: str
+
+
+class MediaRejected(Event):
+    """The medium will never be readable; its bytes are gone or going."""
+
+    type: ClassVar[str] = "snaptask.media.v1.rejected"
+    media_id: str
+    owner: str
+    reason: str
+
+
+class MediaTrashed(Event):
+    """The owner put a ready medium into the trash; nobody can read it."""
+
+    type: ClassVar[str] = "snaptask.media.v1.trashed"
+    media_id: str
+    owner: str
+
+
+class MediaDeleted(Event):
+    """The owner gave up what was never ready; what still arrives for it deletes itself."""
+
+    type: ClassVar[str] = "snaptask.media.v1.deleted"
+    media_id: str
+    owner: str

@@ -1,0 +1,85 @@
+"""What the pipeline asks of Cloud Storage, and a form of it in memory for fast tests.
+
+Every call may be made twice: writing what is already there and deleting what is gone are done.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One generation of one object: always the same bytes."""
+
+    bucket: str
+    name: str
+    generation: int
+
+
+class ObjectStore(Protocol):
+    """Every call raises errors.Unavailable when Cloud Storage does not answer in time."""
+
+    def read(self, source: ObjectVersion) -> bytes | None:
+        """The bytes of exactly that generation; None when it is gone."""
+        ...
+
+    def copy(self, source: ObjectVersion, bucket: str, name: str, content_type: str) -> bool:
+        """Server-side copy to a name that nothing else writes; False when the source is gone
+        and nothing stands at the target."""
+        ...
+
+    def write(self, bucket: str, name: str, content: bytes, content_type: str) -> None:
+        """Write to a name that always gets the same bytes; an object that stands there stays."""
+        ...
+
+    def delete(self, version: ObjectVersion) -> None:
+        """Delete exactly that generation."""
+        ...
+
+    def discard(self, bucket: str, name: str) -> None:
+        """Delete whatever stands under a name of ours."""
+        ...
+
+
+class MemoryObjects:
+    """`put` stands for a client's upload; `objects` shows what is live."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 1_700_000_000_000_000
+        self.objects: dict[tuple[str, str], tuple[int, bytes, str]] = {}
+
+    def put(self, bucket: str, name: str, content: bytes, content_type: str) -> int:
+        with self._lock:
+            self._last += 1
+            self.objects[bucket, name] = (self._last, content, content_type)
+            return self._last
+
+    def read(self, source: ObjectVersion) -> bytes | None:
+        found = self.objects.get((source.bucket, source.name))
+        return found[1] if found and found[0] == source.generation else None
+
+    def copy(self, source: ObjectVersion, bucket: str, name: str, content_type: str) -> bool:
+        if (bucket, name) in self.objects:
+            return True
+        content = self.read(source)
+        if content is None:
+            return False
+        self.put(bucket, name, content, content_type)
+        return True
+
+    def write(self, bucket: str, name: str, content: bytes, content_type: str) -> None:
+        if (bucket, name) not in self.objects:
+            self.put(bucket, name, content, content_type)
+
+    def delete(self, version: ObjectVersion) -> None:
+        with self._lock:
+            found = self.objects.get((version.bucket, version.name))
+            if found and found[0] == version.generation:
+                del self.objects[version.bucket, version.name]
+
+    def discard(self, bucket: str, name: str) -> None:
+        self.objects.pop((bucket, name), None)

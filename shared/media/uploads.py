@@ -1,0 +1,203 @@
+"""How bytes come in: by a signed URL straight to the inbox bucket, or through the function.
+
+Both ways write the pending medium first and PUT against the same kind of URL, so the bucket
+enforces the same bounds on both and the same event makes the medium ready.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import BinaryIO, Protocol
+
+import urllib3
+from pydantic import ValidationError
+
+from shared.errors import Conflict, Invalid, TooLarge, Unavailable, UnsupportedMediaType
+from shared.http import UploadedFile
+from shared.ids import derived_id, new_id
+from shared.media.checksums import crc32c_of
+from shared.media.gallery import Gallery
+from shared.media.model import (
+    MAX_DIRECT_UPLOAD,
+    MediaDetail,
+    Medium,
+    SignedUpload,
+    UploadRequest,
+    UploadTicket,
+    inbox_name,
+)
+from shared.media.signing import URLSigner
+from shared.media.sniff import sniff
+from shared.media.store import AlreadyExists, MediaStore
+
+# A 50 MB photograph takes seven minutes at 1 Mbit/s; twice that.
+UPLOAD_EXPIRY = timedelta(minutes=15)
+_CHUNK = 256 * 1024
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_log = logging.getLogger(__name__)
+
+
+class Deliver(Protocol):
+    """Sends `body` as `upload` says. Returns when the object stands; raises Unavailable."""
+
+    def __call__(self, upload: SignedUpload, body: BinaryIO) -> None: ...
+
+
+class Uploads:
+    def __init__(
+        self,
+        store: MediaStore,
+        gallery: Gallery,
+        signer: URLSigner,
+        *,
+        inbox_bucket: str,
+        deliver: Deliver,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._gallery = gallery
+        self._signer = signer
+        self._inbox = inbox_bucket
+        self._deliver = deliver
+        self._clock = clock
+
+    def start(
+        self, owner: str, wanted: UploadRequest, key: str | None, traceparent: str | None
+    ) -> UploadTicket:
+        """With a key, the same request again gives the same medium, signed again; another
+        request under the same key raises Conflict."""
+        medium = self._pending(owner, wanted, key, traceparent)
+        if medium.state != "pending":
+            raise Conflict("This upload has arrived already")
+        return UploadTicket(media_id=medium.id, upload=self._signed(medium))
+
+    def receive(
+        self, owner: str, file: UploadedFile, key: str | None, traceparent: str | None
+    ) -> MediaDetail:
+        """Take a file through the function. It is answered when the bucket has it; the checks
+        follow by the event, so its state is pending."""
+        wanted = _described(file)
+        medium = self._pending(owner, wanted, key, traceparent)
+        if medium.state == "pending":
+            file.stream.seek(0)
+            try:
+                self._deliver(self._signed(medium), file.stream)
+            except Unavailable:
+                if key is None:
+                    # Nobody can name this medium again; should the bytes have arrived all the
+                    # same, their event deletes them.
+                    self._gallery.cancel(owner, medium.id)
+                raise
+        return self._gallery.read(owner, medium.id)
+
+    def _pending(
+        self, owner: str, wanted: UploadRequest, key: str | None, traceparent: str | None
+    ) -> Medium:
+        now = self._clock()
+        media_id = new_id() if key is None else derived_id("media", owner, key)
+        data = {
+            "owner": owner,
+            "fileName": wanted.file_name,
+            "contentType": wanted.content_type,
+            "size": wanted.size,
+            "crc32c": wanted.crc32c,
+            "traceparent": _traceparent(traceparent),
+            "uploadExpiresAt": now + UPLOAD_EXPIRY,
+            "createdAt": now,
+            "updatedAt": now,
+        }
+        try:
+            return self._store.create(media_id, data)
+        except AlreadyExists:
+            medium = self._store.get(media_id)
+            asked = ("fileName", "contentType", "size", "crc32c")
+            if medium is None or any(medium.fields[name] != data[name] for name in asked):
+                raise Conflict("This Idempotency-Key was used for another request") from None
+            return medium
+
+    def _signed(self, medium: Medium) -> SignedUpload:
+        """A PUT that takes exactly the announced bytes, once. Raises Conflict when its time is
+        over."""
+        fields = medium.fields
+        now = self._clock()
+        left = fields["uploadExpiresAt"] - now
+        if left < timedelta(seconds=1):
+            raise Conflict("The time for this upload is over; start another one")
+        headers = {
+            "content-type": str(fields["contentType"]),
+            "x-goog-content-length-range": f"{fields['size']},{fields['size']}",
+            "x-goog-hash": f"crc32c={fields['crc32c']}",
+            "x-goog-if-generation-match": "0",
+            "x-goog-meta-traceparent": str(fields["traceparent"]),
+        }
+        name = inbox_name(medium.id)
+        url = self._signer.url("PUT", self._inbox, name, now=now, expires_in=left, headers=headers)
+        return SignedUpload(
+            method="PUT", url=url, headers=headers, expires_at=fields["uploadExpiresAt"]
+        )
+
+
+class HTTPDelivery:
+    """PUTs over one pool of kept connections."""
+
+    def __init__(self) -> None:
+        # Seconds. Inside one region 10 MB take well below a second.
+        timeout = urllib3.Timeout(connect=2.0, read=20.0)
+        self._pool = urllib3.PoolManager(maxsize=8, timeout=timeout, retries=False)
+
+    def __call__(self, upload: SignedUpload, body: BinaryIO) -> None:
+        size = body.seek(0, 2)
+        headers = {**upload.headers, "content-length": str(size)}
+        for attempt in range(2):
+            body.seek(0)
+            try:
+                answer = self._pool.request("PUT", upload.url, body=body, headers=headers)
+            except urllib3.exceptions.HTTPError:
+                continue
+            # The object stands already: an earlier answer was lost, the bytes were not.
+            if answer.status in (200, 412):
+                return
+            _log.warning("upload: attempt %d was answered with %d", attempt, answer.status)
+            if answer.status < 500 and answer.status != 429:
+                break
+        raise Unavailable("Storage did not take the file")
+
+
+def _described(file: UploadedFile) -> UploadRequest:
+    """What the client would have announced; the type is told by the content, whatever the part
+    says. Raises TooLarge, UnsupportedMediaType, Invalid."""
+    if file.size > MAX_DIRECT_UPLOAD:
+        raise TooLarge(f"This route takes up to {MAX_DIRECT_UPLOAD} bytes; use a signed upload")
+    kind = sniff(file.stream.read(64))
+    file.stream.seek(0)
+    try:
+        return UploadRequest.model_validate(
+            {
+                "file_name": file.filename,
+                "content_type": kind,
+                "size": file.size,
+                "crc32c": crc32c_of(_chunks(file.stream)),
+            }
+        )
+    except ValidationError as error:
+        fields = {str(one["loc"][0]) for one in error.errors(include_url=False)}
+        if fields & {"content_type", "contentType"}:
+            raise UnsupportedMediaType("Only JPEG, PNG, GIF and WebP pictures are taken") from None
+        named = "file name is not valid" if fields & {"file_name", "fileName"} else "file is empty"
+        raise Invalid(errors=[{"pointer": "/file", "message": f"The {named}"}]) from None
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    while chunk := stream.read(_CHUNK):
+        yield chunk
+
+
+def _traceparent(given: str | None) -> str:
+    """The caller's trace (W3C Trace Context), or a new one: a malformed one is ignored."""
+    if given is not None and _TRACEPARENT.fullmatch(given):
+        return given
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"

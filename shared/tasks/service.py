@@ -1,0 +1,158 @@
+"""What a person can do with tasks. Not yours is the same as missing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+from shared.documents import cursors
+from shared.errors import Conflict, NotFound, StaleVersion, Unavailable
+from shared.http import etag_matches
+from shared.ids import checked_id, derived_id, new_id
+from shared.tasks.model import (
+    MOST_PICTURES,
+    Picture,
+    Task,
+    TaskDraft,
+    TaskFilter,
+    TaskPage,
+    TaskPatch,
+    TaskWithMedia,
+)
+from shared.tasks.store import AlreadyExists, PreconditionFailed, TaskStore
+
+# Each round loses only to a writer that won; eight rounds outlast any tab-happy person.
+_ROUNDS = 8
+T = TypeVar("T")
+
+
+class Pictures(Protocol):
+    """What tasks need to know of media."""
+
+    def is_attachable(self, owner: str, media_id: str) -> bool: ...
+
+    def pictures(self, owner: str, media_ids: Sequence[str]) -> Sequence[Any]:
+        """Those of `media_ids` that `owner` has and can see, with the attributes of Picture."""
+        ...
+
+
+class TaskService:
+    def __init__(
+        self,
+        store: TaskStore,
+        pictures: Pictures,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._pictures = pictures
+        self._clock = clock
+
+    def create(self, owner: str, draft: TaskDraft, key: str | None = None) -> Task:
+        """With a key, the same request again gives the same task; another body under the same
+        key raises Conflict."""
+        now = self._clock()
+        fingerprint = hashlib.sha256(draft.model_dump_json().encode()).hexdigest()
+        task_id = new_id() if key is None else derived_id("task", owner, key)
+        data = {
+            **_fields(draft.model_dump()),
+            "owner": owner,
+            "mediaCount": 0,
+            "createdAt": now,
+            "updatedAt": now,
+            "request": fingerprint,
+        }
+        try:
+            return self._store.create(task_id, data)
+        except AlreadyExists:
+            task = self._own(owner, task_id)
+            if task.fields.get("request") != fingerprint:
+                raise Conflict("This Idempotency-Key was used for another request") from None
+            return task
+
+    def read(self, owner: str, task_id: str) -> Task:
+        return self._own(owner, task_id)
+
+    def find(self, owner: str, wanted: TaskFilter) -> TaskPage:
+        scope = ("tasks", owner, wanted.status)
+        after = cursors.decode(wanted.cursor, scope) if wanted.cursor else None
+        # One more than asked tells whether there is a next page without a count.
+        found = self._store.find(owner, wanted.status, after, wanted.limit + 1)
+        page = found[: wanted.limit]
+        more = len(found) > len(page)
+        last = page[-1] if more else None
+        return TaskPage.model_construct(
+            items=tuple(task.view() for task in page),
+            next_cursor=cursors.encode(last.fields["createdAt"], last.id, scope) if last else None,
+        )
+
+    def change(self, owner: str, task_id: str, patch: TaskPatch, if_match: str | None) -> Task:
+        fields = _fields(patch.model_dump(include=patch.model_fields_set))
+
+        def once(task: Task) -> Task:
+            return self._store.update(task, fields | {"updatedAt": self._clock()})
+
+        return self._on_present(owner, task_id, if_match, once)
+
+    def delete(self, owner: str, task_id: str, if_match: str | None) -> None:
+        self._on_present(owner, task_id, if_match, self._store.delete)
+
+    def attach(self, owner: str, task_id: str, media_id: str) -> Task:
+        """Attaching what is attached already changes nothing."""
+        task = self._own(owner, task_id)
+        # Both look alike from outside: somebody else's picture and none.
+        if not self._pictures.is_attachable(owner, checked_id(media_id)):
+            raise NotFound("There is no such picture")
+        if int(task.fields["mediaCount"]) >= MOST_PICTURES:
+            raise Conflict(f"A task carries at most {MOST_PICTURES} pictures")
+        try:
+            self._store.attach(task, media_id, self._clock())
+        except PreconditionFailed:
+            raise NotFound from None
+        return self._own(owner, task_id)
+
+    def detach(self, owner: str, task_id: str, media_id: str) -> None:
+        checked_id(media_id)
+
+        def once(task: Task) -> None:
+            if not self._store.detach(task, media_id, self._clock()):
+                raise NotFound
+
+        self._on_present(owner, task_id, None, once)
+
+    def with_media(self, owner: str, task_id: str) -> TaskWithMedia:
+        task = self._own(owner, task_id)
+        found = self._pictures.pictures(owner, self._store.media_of(task.id))
+        pictures = tuple(Picture.model_validate(one, from_attributes=True) for one in found)
+        return task.view_with(pictures)
+
+    def _own(self, owner: str, task_id: str) -> Task:
+        task = self._store.get(checked_id(task_id))
+        if task is None or task.owner != owner:
+            raise NotFound
+        return task
+
+    def _on_present(
+        self, owner: str, task_id: str, if_match: str | None, change: Callable[[Task], T]
+    ) -> T:
+        """Apply `change` to the present state. Somebody in between makes it stale (StaleVersion)
+        for a caller who named the state he saw, and just another round for one who did not."""
+        for _ in range(_ROUNDS):
+            task = self._own(owner, task_id)
+            if if_match is not None and not etag_matches(if_match, task.etag):
+                raise StaleVersion
+            try:
+                return change(task)
+            except PreconditionFailed:
+                continue
+        raise Unavailable("This task is being changed from many sides")
+
+
+def _fields(values: dict[str, Any]) -> dict[str, Any]:
+    """Model names to stored names; only `due_at` differs."""
+    if "due_at" in values:
+        values["dueAt"] = values.pop("due_at")
+    if "labels" in values:
+        values["labels"] = list(values["labels"])
+    return values

@@ -1,0 +1,117 @@
+"""Where tasks and their attachments are kept, and which writes belong together.
+
+An attachment's id is `{task}_{media}`, so attaching twice meets the first one. Attaching moves
+the task's version: a deletion that read the attachments before cannot miss one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from shared.documents import (
+    AlreadyExists,
+    Create,
+    Delete,
+    DocumentStore,
+    Order,
+    PreconditionFailed,
+    Update,
+    Where,
+)
+from shared.tasks.model import MOST_PICTURES, Task
+
+_NEWEST_FIRST: tuple[Order, ...] = (("createdAt", "DESCENDING"), ("__name__", "DESCENDING"))
+_OLDEST_FIRST: tuple[Order, ...] = (("createdAt", "ASCENDING"), ("__name__", "ASCENDING"))
+SCHEMA_VERSION = 1
+
+
+class TaskStore:
+    def __init__(self, documents: DocumentStore) -> None:
+        self._documents = documents
+
+    def create(self, task_id: str, data: Mapping[str, Any]) -> Task:
+        """Raises AlreadyExists."""
+        whole = {**data, "schemaVersion": SCHEMA_VERSION}
+        commit_id = self._documents.commit([Create(f"tasks/{task_id}", whole)])
+        return Task.from_document(task_id, whole | {"commitId": commit_id}, None)
+
+    def get(self, task_id: str) -> Task | None:
+        document = self._documents.get(f"tasks/{task_id}")
+        return Task.from_document(task_id, document.data, document.version) if document else None
+
+    def find(
+        self, owner: str, status: str | None, after: tuple[datetime, str] | None, limit: int
+    ) -> list[Task]:
+        where: list[Where] = [("owner", "==", owner)]
+        if status is not None:
+            where.append(("status", "==", status))
+        documents = self._documents.query(
+            "tasks", where=where, order=_NEWEST_FIRST, start_after=after, limit=limit
+        )
+        return [Task.from_document(doc.id, doc.data, doc.version) for doc in documents]
+
+    def update(self, task: Task, fields: Mapping[str, Any]) -> Task:
+        """Raises PreconditionFailed when `task` is no longer the present state."""
+        commit_id = self._documents.commit(
+            [Update(f"tasks/{task.id}", fields, version=task.version)]
+        )
+        data = {**task.fields, **fields, "commitId": commit_id}
+        return Task.from_document(task.id, data, None)
+
+    def delete(self, task: Task) -> None:
+        """The task and its attachments; raises PreconditionFailed."""
+        attached = [Delete(f"attachments/{task.id}_{media}") for media in self.media_of(task.id)]
+        self._documents.commit([Delete(f"tasks/{task.id}", version=task.version), *attached])
+
+    def attach(self, task: Task, media_id: str, now: datetime) -> bool:
+        """False when it was attached already; raises PreconditionFailed without the task."""
+        attachment = {
+            "task": task.id,
+            "media": media_id,
+            "owner": task.owner,
+            "createdAt": now,
+            "schemaVersion": SCHEMA_VERSION,
+        }
+        try:
+            self._documents.commit(
+                [
+                    Create(f"attachments/{task.id}_{media_id}", attachment),
+                    Update(f"tasks/{task.id}", {"updatedAt": now}, increment={"mediaCount": 1}),
+                ]
+            )
+        except AlreadyExists:
+            return False
+        return True
+
+    def detach(self, task: Task, media_id: str, now: datetime) -> bool:
+        """False when it was not attached; raises PreconditionFailed when `task` is stale."""
+        attachment = self._documents.get(f"attachments/{task.id}_{media_id}")
+        if attachment is None:
+            return False
+        left = max(0, int(task.fields["mediaCount"]) - 1)
+        self._documents.commit(
+            [
+                Delete(attachment.path, version=attachment.version),
+                Update(
+                    f"tasks/{task.id}",
+                    {"mediaCount": left, "updatedAt": now},
+                    version=task.version,
+                ),
+            ]
+        )
+        return True
+
+    def media_of(self, task_id: str) -> Sequence[str]:
+        """Ids of the attached media, in the order of attaching."""
+        documents = self._documents.query(
+            "attachments",
+            where=[("task", "==", task_id)],
+            order=_OLDEST_FIRST,
+            limit=MOST_PICTURES,
+        )
+        return [str(doc.data["media"]) for doc in documents]
+
+
+__all__ = ["AlreadyExists", "PreconditionFailed", "TaskStore"]
