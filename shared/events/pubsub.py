@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import grpc
 from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.api_core.retry import Retry, if_transient_error
-from google.pubsub_v1 import PublisherClient
+from google.pubsub_v1 import PublisherClient, PubsubMessage
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
 from shared.errors import Unavailable
@@ -32,7 +32,7 @@ class PubSubPublisher:
         try:
             self._connected().publish(
                 topic=self._topic,
-                messages=[{"data": data, "attributes": extra} for data, extra in messages],
+                messages=[PubsubMessage(data=data, attributes=extra) for data, extra in messages],
                 timeout=_TRY,
                 retry=Retry(predicate=if_transient_error, initial=0.1, timeout=_BUDGET),
             )

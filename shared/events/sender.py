@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Protocol
 
 import jwt
 import urllib3
@@ -17,6 +18,21 @@ _KEYS_LIVE = 300.0
 # At most one fetch in this time, or unknown key ids become a way to make us call out.
 _KEYS_PAUSE = 10.0
 _LEEWAY = 10
+
+
+class SenderSettings(Protocol):
+    platform_jwks_url: str
+    platform_audience: str
+    platform_caller: str
+
+
+def platform_sender(settings: SenderSettings) -> PlatformSender | None:
+    """None in the cloud: there IAM checks the caller before the function sees the request."""
+    if not settings.platform_caller:
+        return None
+    return PlatformSender(
+        settings.platform_jwks_url, settings.platform_audience, settings.platform_caller
+    )
 
 
 class PlatformSender:
@@ -62,7 +78,8 @@ class PlatformSender:
             answer = self._pool.request("GET", self._url)
             if answer.status != 200:
                 raise ValueError(f"status {answer.status}")
-            self._keys = {str(key.key_id): key for key in jwt.PyJWKSet.from_json(answer.data).keys}
+            keys = jwt.PyJWKSet.from_json(answer.data.decode()).keys
+            self._keys = {str(key.key_id): key for key in keys}
             self._fetched = time.monotonic()
         except (urllib3.exceptions.HTTPError, ValueError, UnicodeDecodeError, jwt.PyJWTError):
             # Keys fetched earlier go on serving through an outage of the key endpoint.

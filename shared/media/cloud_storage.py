@@ -11,7 +11,7 @@ from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFai
 from google.api_core.retry import Retry
 from google.auth import compute_engine
 from google.auth.exceptions import GoogleAuthError
-from google.cloud import storage
+from google.cloud.storage import Blob, Client
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from shared.errors import Unavailable
@@ -30,16 +30,17 @@ class CloudStorageObjects:
         self._project = project
         self._endpoint = endpoint
         self._lock = threading.Lock()
-        self._client: storage.Client | None = None
+        self._client: Client | None = None
 
     def read(self, source: ObjectVersion) -> bytes | None:
         blob = self._blob(source.bucket, source.name, source.generation)
-        return _asked(
+        content: bytes | None = _asked(
             lambda: blob.download_as_bytes(
                 timeout=_TRY, retry=_RETRY, checksum="crc32c", raw_download=True
             ),
             missing=None,
         )
+        return content
 
     def copy(self, source: ObjectVersion, bucket: str, name: str, content_type: str) -> bool:
         origin = self._blob(source.bucket, source.name, source.generation)
@@ -83,15 +84,15 @@ class CloudStorageObjects:
         blob = self._blob(bucket, name)
         _asked(lambda: blob.delete(timeout=_TRY, retry=_RETRY), missing=None)
 
-    def _blob(self, bucket: str, name: str, generation: int | None = None) -> storage.Blob:
+    def _blob(self, bucket: str, name: str, generation: int | None = None) -> Blob:
         return self._connected().bucket(bucket).blob(name, generation=generation)
 
-    def _connected(self) -> storage.Client:
+    def _connected(self) -> Client:
         with self._lock:
             if self._client is None:
-                self._client = storage.Client(
+                self._client = Client(
                     project=self._project,
-                    credentials=compute_engine.Credentials(),
+                    credentials=compute_engine.Credentials(),  # type: ignore[no-untyped-call]
                     client_options={"api_endpoint": self._endpoint},
                 )
             return self._client

@@ -11,18 +11,19 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
-import google.auth.transport.urllib3
 import urllib3
 from google.auth import compute_engine
 from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.urllib3 import Request as AuthRequest
 
 from shared.errors import Unavailable
 
@@ -53,7 +54,7 @@ class IAMBlobSigner:
         self.email = email
         self._url = f"{endpoint}/v1/projects/-/serviceAccounts/{quote(email)}:signBlob"
         self._pool = urllib3.PoolManager(maxsize=_PARALLEL, timeout=_TIMEOUT, retries=False)
-        self._credentials = compute_engine.Credentials()
+        self._credentials = compute_engine.Credentials()  # type: ignore[no-untyped-call]
         self._lock = threading.Lock()
 
     def sign(self, content: bytes) -> bytes:
@@ -77,7 +78,8 @@ class IAMBlobSigner:
     def _token(self) -> str:
         with self._lock:
             if not self._credentials.valid:
-                self._credentials.refresh(google.auth.transport.urllib3.Request(self._pool))
+                request = AuthRequest(self._pool)  # type: ignore[no-untyped-call]
+                self._credentials.refresh(request)  # type: ignore[no-untyped-call]
             return str(self._credentials.token)
 
 
@@ -129,7 +131,9 @@ class ReadURLs:
     """Signed GETs of single objects, kept while they have enough life left: a page that is
     loaded again asks for the same URLs, which also lets the browser's cache do its work."""
 
-    def __init__(self, signer: URLSigner, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, signer: URLSigner, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._signer = signer
         self._clock = clock
         self._lock = threading.Lock()
@@ -172,7 +176,5 @@ def _quoted(value: str) -> str:
 
 def _disposition(file_name: str) -> str:
     """RFC 6266: a plain form for old readers and the exact one for all others."""
-    plain = "".join(
-        c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in file_name
-    )
+    plain = re.sub(r'[^ -~]|["\\%]', "_", file_name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"

@@ -46,15 +46,20 @@ class TaskDraft(Model):
     due_at: Moment | None = None
 
 
+def _unsaid(schema: dict[str, Any]) -> None:
+    """In a patch, a field left out is no default value, so the contract names none."""
+    schema.pop("default", None)
+
+
 class TaskPatch(Model):
     """Only what is given changes; `dueAt: null` takes the date away."""
 
-    title: Title = ""
-    description: Description = ""
-    status: Status = "open"
-    priority: Priority = "normal"
-    labels: Labels = ()
-    due_at: Moment | None = None
+    title: Title = Field("", json_schema_extra=_unsaid)
+    description: Description = Field("", json_schema_extra=_unsaid)
+    status: Status = Field("open", json_schema_extra=_unsaid)
+    priority: Priority = Field("normal", json_schema_extra=_unsaid)
+    labels: Labels = Field((), json_schema_extra=_unsaid)
+    due_at: Moment | None = Field(None, json_schema_extra=_unsaid)
 
 
 class TaskFilter(Model):

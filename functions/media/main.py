@@ -1,0 +1,51 @@
+"""HTTPS function: signed uploads, and what became of them."""
+
+import gc
+
+gc.disable()
+
+import os
+
+import functions_framework
+from flask import Request, Response
+from shared.identity.tokens import JwksKeys, TokenVerifier
+
+from shared.documents.firestore import FirestoreDocuments
+from shared.http import App
+from shared.media.gallery import Gallery
+from shared.media.http import routes
+from shared.media.signing import IAMBlobSigner, ReadURLs, URLSigner
+from shared.media.store import MediaStore
+from shared.media.uploads import HTTPDelivery, Uploads
+from shared.settings import MediaSettings
+
+settings = MediaSettings.read(os.environ)
+store = MediaStore(FirestoreDocuments(settings.google_cloud_project))
+signer = URLSigner(
+    IAMBlobSigner(settings.signer_email, settings.iam_endpoint), settings.storage_endpoint
+)
+gallery = Gallery(
+    store,
+    ReadURLs(signer),
+    renditions_bucket=settings.renditions_bucket,
+    media_bucket=settings.media_bucket,
+)
+uploads = Uploads(
+    store, gallery, signer, inbox_bucket=settings.inbox_bucket, deliver=HTTPDelivery()
+)
+app = App(
+    "media",
+    routes(gallery, uploads),
+    authenticator=TokenVerifier(JwksKeys(settings.jwks_url), settings.issuer),
+    allowed_origins=settings.allowed_origins,
+    project=settings.google_cloud_project,
+)
+
+
+@functions_framework.http
+def media(request: Request) -> Response:
+    return app(request)
+
+
+gc.enable()
+gc.freeze()

@@ -1,0 +1,46 @@
+"""HTTPS function: tasks and the pictures on them."""
+
+import gc
+
+gc.disable()
+
+import os
+
+import functions_framework
+from flask import Request, Response
+from shared.identity.tokens import JwksKeys, TokenVerifier
+
+from shared.documents.firestore import FirestoreDocuments
+from shared.http import App
+from shared.media.gallery import Gallery
+from shared.media.signing import IAMBlobSigner, ReadURLs, URLSigner
+from shared.media.store import MediaStore
+from shared.settings import TasksSettings
+from shared.tasks.http import routes
+from shared.tasks.service import TaskService
+from shared.tasks.store import TaskStore
+
+settings = TasksSettings.read(os.environ)
+documents = FirestoreDocuments(settings.google_cloud_project)
+signer = URLSigner(
+    IAMBlobSigner(settings.signer_email, settings.iam_endpoint), settings.storage_endpoint
+)
+gallery = Gallery(
+    MediaStore(documents), ReadURLs(signer), renditions_bucket=settings.renditions_bucket
+)
+app = App(
+    "tasks",
+    routes(TaskService(TaskStore(documents), gallery)),
+    authenticator=TokenVerifier(JwksKeys(settings.jwks_url), settings.issuer),
+    allowed_origins=settings.allowed_origins,
+    project=settings.google_cloud_project,
+)
+
+
+@functions_framework.http
+def tasks(request: Request) -> Response:
+    return app(request)
+
+
+gc.enable()
+gc.freeze()

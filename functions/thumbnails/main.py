@@ -1,0 +1,40 @@
+"""Event function: an object was finalized in the inbox bucket."""
+
+import gc
+
+gc.disable()
+
+import os
+
+import functions_framework
+from flask import Request, Response
+
+from shared.documents.firestore import FirestoreDocuments
+from shared.events.http import Receiver
+from shared.events.outbox import Outbox
+from shared.events.pubsub import PubSubPublisher
+from shared.events.sender import platform_sender
+from shared.media.cloud_storage import CloudStorageObjects
+from shared.media.model import Buckets
+from shared.media.pipeline import Pipeline
+from shared.media.store import MediaStore
+from shared.settings import ThumbnailsSettings
+
+settings = ThumbnailsSettings.read(os.environ)
+documents = FirestoreDocuments(settings.google_cloud_project)
+pipeline = Pipeline(
+    MediaStore(documents),
+    CloudStorageObjects(settings.google_cloud_project, settings.storage_endpoint),
+    Outbox(documents, PubSubPublisher(settings.events_topic)),
+    Buckets(settings.inbox_bucket, settings.media_bucket, settings.renditions_bucket),
+)
+receiver = Receiver("thumbnails", platform_sender(settings), on_finalized=pipeline)
+
+
+@functions_framework.http
+def thumbnails(request: Request) -> Response:
+    return receiver(request)
+
+
+gc.enable()
+gc.freeze()

@@ -1,0 +1,109 @@
+"""Settings: a frozen model per function, filled once from the environment in its main.py.
+
+A field `jwks_url` is read from JWKS_URL. Everything that is missing or wrong is told at once,
+because a function that starts with half its settings fails at night. An emulator's address in
+production is fatal: it would send real data to whoever listens there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+# Each of them turns a check off or a real service away.
+_LOCAL_ONLY = (
+    "FIRESTORE_EMULATOR_HOST",
+    "PUBSUB_EMULATOR_HOST",
+    "SECRET_MANAGER_EMULATOR_HOST",
+    "STORAGE_EMULATOR_HOST",
+    "GCE_METADATA_HOST",
+    "PLATFORM_JWKS_URL",
+    "PLATFORM_CALLER",
+)
+
+
+class SettingsError(Exception):
+    """The environment cannot be started with; the message lists everything that is wrong."""
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Settings(BaseModel):
+    """What every function reads."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    environment: Literal["local", "production"]
+    google_cloud_project: Text
+    allowed_origins: Listed = ()
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Raises SettingsError."""
+        values = {
+            name: environ[name.upper()] for name in cls.model_fields if name.upper() in environ
+        }
+        wrong = []
+        try:
+            settings = cls.model_validate(values)
+        except ValidationError as error:
+            for one in error.errors(include_url=False, include_input=False):
+                wrong.append(f"{str(one['loc'][0]).upper()}: {one['msg']}")
+        if environ.get("ENVIRONMENT") == "production":
+            wrong += [
+                f"{name}: is for the local cloud" for name in _LOCAL_ONLY if environ.get(name)
+            ]
+        if wrong:
+            raise SettingsError(f"{cls.__name__}: " + "; ".join(wrong))
+        return settings
+
+
+class _Tokens(Settings):
+    issuer: Text
+    jwks_url: Text
+
+
+class AuthSettings(_Tokens):
+    signing_key_secret: Text
+    token_hmac_secret: Text
+
+
+class TasksSettings(_Tokens):
+    signer_email: Text
+    renditions_bucket: Text
+    storage_endpoint: Text = "https://storage.googleapis.com"
+    iam_endpoint: Text = "https://iamcredentials.googleapis.com"
+
+
+class MediaSettings(TasksSettings):
+    inbox_bucket: Text
+    media_bucket: Text
+
+
+class EventSettings(Settings):
+    """Without a caller the function relies on IAM, as it does in the cloud."""
+
+    platform_jwks_url: str = ""
+    platform_audience: str = ""
+    platform_caller: str = ""
+
+
+class MaintenanceSettings(EventSettings):
+    events_topic: Text
+
+
+class ThumbnailsSettings(MaintenanceSettings):
+    inbox_bucket: Text
+    media_bucket: Text
+    renditions_bucket: Text
+    storage_endpoint: Text = "https://storage.googleapis.com"
