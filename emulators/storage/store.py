@@ -507,7 +507,7 @@ class Store:
         query = f"SELECT {_COLUMNS} FROM objects WHERE {where} {tail}"  # noqa: S608
         with self._lock:
             rows = self._db.execute(query, tuple(values)).fetchall()
-        return [Version(*row[:9], json.loads(row[9])) for row in rows]
+        return [Version(*(*row[:9], json.loads(row[9]))) for row in rows]
 
     def _save(
         self, db: sqlite3.Connection, version: Version, hard_delete: float | None = None
