@@ -73,9 +73,14 @@ class _Tokens(Settings):
     jwks_url: Text
 
 
-class AuthSettings(_Tokens):
+class AuthSettings(Settings):
+    """The secrets are resource names, `projects/P/secrets/S`."""
+
+    issuer: Text
     signing_key_secret: Text
     token_hmac_secret: Text
+    # NIST SP 800-63B: 8 where another factor may follow; 15 for a password alone (production).
+    password_floor: Annotated[int, Field(ge=8, le=64)] = 8
 
 
 class TasksSettings(_Tokens):

@@ -1,0 +1,96 @@
+"""Where users and their sessions are kept, and which writes belong together.
+
+An address is claimed by `emails/{keyed hash}`, so a copy of the database cannot be searched for
+an address without the key, and two who register the same one at once cannot both win. It is
+claimed under every enabled key: processes that disagree about the newest one still collide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from shared.documents import (
+    AlreadyExists,
+    Create,
+    DocumentStore,
+    PreconditionFailed,
+    Update,
+)
+from shared.events import outbox
+from shared.events.model import Event
+from shared.identity.model import Session, User
+
+SCHEMA_VERSION = 1
+
+
+class IdentityStore:
+    def __init__(self, documents: DocumentStore) -> None:
+        self._documents = documents
+
+    def register(
+        self, user_id: str, data: Mapping[str, Any], hashes: Sequence[str], event: Event
+    ) -> None:
+        """Raises AlreadyExists when the address has an owner."""
+        claim = {
+            "user": user_id,
+            "createdAt": data["createdAt"],
+            "schemaVersion": SCHEMA_VERSION,
+        }
+        self._documents.commit(
+            [
+                *(Create(f"emails/{one}", claim) for one in hashes),
+                Create(f"users/{user_id}", {**data, "schemaVersion": SCHEMA_VERSION}),
+                outbox.stored(event),
+            ]
+        )
+
+    def user_by_address(self, hashes: Sequence[str]) -> User | None:
+        claims = self._documents.get_all(f"emails/{one}" for one in hashes)
+        users = {str(claim.data["user"]) for claim in claims.values()}
+        return self.user(users.pop()) if users else None
+
+    def user(self, user_id: str) -> User | None:
+        document = self._documents.get(f"users/{user_id}")
+        return User(user_id, document.data, document.version) if document else None
+
+    def replace_hash(self, user: User, password_hash: str, now: datetime) -> None:
+        """Raises PreconditionFailed when the user was changed meanwhile."""
+        fields = {"passwordHash": password_hash, "updatedAt": now}
+        self._documents.commit([Update(f"users/{user.id}", fields, version=user.version)])
+
+    def create_session(
+        self, session_id: str, user_id: str, now: datetime, expires_at: datetime
+    ) -> None:
+        data = {
+            "user": user_id,
+            "counter": 0,
+            "rotatedAt": now,
+            "createdAt": now,
+            "expireAt": expires_at,
+            "revokedAt": None,
+            "revokedFor": None,
+            "schemaVersion": SCHEMA_VERSION,
+        }
+        self._documents.commit([Create(f"sessions/{session_id}", data)])
+
+    def session(self, session_id: str) -> Session | None:
+        document = self._documents.get(f"sessions/{session_id}")
+        if document is None:
+            return None
+        return Session.from_document(session_id, document.data, document.version)
+
+    def rotate(self, session: Session, now: datetime, expires_at: datetime) -> None:
+        """Raises PreconditionFailed when somebody else did meanwhile."""
+        fields = {"counter": session.counter + 1, "rotatedAt": now, "expireAt": expires_at}
+        self._documents.commit([Update(f"sessions/{session.id}", fields, version=session.version)])
+
+    def revoke(self, session_id: str, reason: str, now: datetime) -> None:
+        """Whatever its present state; the TTL policy removes it later. Raises
+        PreconditionFailed when it is gone."""
+        fields = {"revokedAt": now, "revokedFor": reason}
+        self._documents.commit([Update(f"sessions/{session_id}", fields)])
+
+
+__all__ = ["AlreadyExists", "IdentityStore", "PreconditionFailed"]
