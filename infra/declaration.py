@@ -153,7 +153,13 @@ DECLARATION = Declaration(
             16,
             60,
             route="auth",
-            env=(*_COMMON, *_TOKENS, "SIGNING_KEY_SECRET", "TOKEN_HMAC_SECRET"),
+            env=(
+                *_COMMON,
+                "ISSUER",
+                "SIGNING_KEY_SECRET",
+                "TOKEN_HMAC_SECRET",
+                "PASSWORD_FLOOR",
+            ),
         ),
         Function(
             "tasks",

@@ -1,0 +1,54 @@
+"""HTTPS function: who somebody is."""
+
+import gc
+
+gc.disable()
+
+import os
+
+import functions_framework
+from flask import Request, Response
+
+from shared.documents.firestore import FirestoreDocuments
+from shared.http import App
+from shared.identity.http import routes
+from shared.identity.keys import mac_keys, signing_keys
+from shared.identity.passwords import Passwords
+from shared.identity.refresh import RefreshTokens
+from shared.identity.service import IdentityService
+from shared.identity.sessions import Sessions
+from shared.identity.store import IdentityStore
+from shared.identity.tokens import TokenSigner, TokenVerifier
+from shared.secrets import SecretManager
+from shared.settings import AuthSettings
+
+settings = AuthSettings.read(os.environ)
+store = IdentityStore(FirestoreDocuments(settings.google_cloud_project))
+secrets = SecretManager()
+signing = signing_keys(secrets, settings.signing_key_secret)
+macs = mac_keys(secrets, settings.token_hmac_secret)
+identity = IdentityService(
+    store,
+    Sessions(store, RefreshTokens(macs)),
+    TokenSigner(signing, settings.issuer),
+    macs,
+    Passwords(),
+    password_floor=settings.password_floor,
+)
+app = App(
+    "auth",
+    routes(identity, signing),
+    # Its own keys, not its own JWKS address: a function should not call itself to answer.
+    authenticator=TokenVerifier(signing, settings.issuer),
+    allowed_origins=settings.allowed_origins,
+    project=settings.google_cloud_project,
+)
+
+
+@functions_framework.http
+def auth(request: Request) -> Response:
+    return app(request)
+
+
+gc.enable()
+gc.freeze()
