@@ -7,6 +7,7 @@ instead of the refusal. The exception is a caller that waits for `100 Continue`.
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import traceback
 from collections.abc import AsyncIterator, Mapping
@@ -40,6 +41,8 @@ from emulators.storage.transport import (
 )
 from emulators.storage.xml_api import XmlApi
 
+# What RFC 9110 allows in no header's value.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _JSON_ROOTS = ("storage", "upload", "download")
 # Ended sessions and soft-deleted objects are looked for this often, in seconds.
 _SWEEP_EVERY = 30
@@ -78,7 +81,7 @@ class Application:
             await self._lifespan(receive, send)
             return
         request = _request(scope, receive)
-        with suppress(Disconnected):
+        with suppress(Disconnected), request.closing:
             await self._exchange(request, receive, send)
 
     # One exchange
@@ -93,13 +96,13 @@ class Application:
             answer = await self._answer(request)
         except FaultInjected as injected:
             if injected.fault.kind == "cut":
-                _cut(receive)
+                await _cut(receive)
                 return
             answer = await self._broken(request, injected.fault)
         await self._drain(request)
         if fault and fault.kind == "cut-answer":
             await _send_part(answer, fault.after_bytes, send)
-            _cut(receive)
+            await _cut(receive)
             return
         await _send(answer, request.method, send)
 
@@ -146,6 +149,7 @@ class Application:
     # Where it goes
 
     async def _routed(self, request: Request) -> Answer:
+        request.check_text()
         root = request.segments[0]
         if root == "_emulator":
             return await self._own(request)
@@ -168,7 +172,8 @@ class Application:
         """A session's id is its own authority; all else needs a token, whose issuer is trusted."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         known = scheme.lower() == "bearer" and bool(token.strip())
-        if not (known or self._allow_anonymous or "upload_id" in request.query):
+        session = request.segments[0] == "upload" and "upload_id" in request.query
+        if not (known or self._allow_anonymous or session):
             raise Unauthorized(
                 "Anonymous caller does not have access to the Google Cloud Storage resource.",
                 headers={"www-authenticate": 'Bearer realm="https://accounts.google.com/"'},
@@ -245,14 +250,15 @@ def _arm(request: Request, fault: Fault) -> None:
     request.body.watch = strike
 
 
-def _cut(receive: Receive) -> None:
-    """Drop the connection without an answer.
+async def _cut(receive: Receive) -> None:
+    """Drop the connection; returns when the server knows, or it would answer 500 itself.
 
     ASGI has no word for it, so this reaches for the transport behind uvicorn's own `receive`.
     """
-    cycle: Any = getattr(receive, "__self__", None)
-    if cycle is not None:
-        cycle.transport.abort()
+    cycle: Any = receive.__self__  # type: ignore[attr-defined]
+    cycle.transport.abort()
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _refusal(error: StorageError, *, as_xml: bool) -> Answer:
@@ -303,9 +309,6 @@ def _start(answer: Answer) -> Message:
 def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     """Header bytes; a line break in a stored value would otherwise become a header of its own."""
     return [
-        (
-            name.encode("utf-8", "surrogateescape"),
-            value.replace("\r", " ").replace("\n", " ").encode("utf-8", "surrogateescape"),
-        )
+        (name.encode(), _CONTROL.sub(" ", value).strip().encode("utf-8", "surrogateescape"))
         for name, value in headers.items()
     ]

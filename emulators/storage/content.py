@@ -90,20 +90,16 @@ class Blobs:
         return Sink(self._incoming / uuid.uuid4().hex, with_sha256=with_sha256)
 
     def adopt(self, path: Path) -> str:
-        """Give a complete file its lasting name; the index decides whether it counts."""
+        """Give a complete file a lasting name beside its own; the index decides if it counts.
+
+        The caller removes the old name once the index has the new one: a kill in between loses
+        nothing. For a copy the old name stays, and no byte is copied.
+        """
         blob = uuid.uuid4().hex
         target = self.path(blob)
         target.parent.mkdir(exist_ok=True)
-        path.replace(target)
+        os.link(path, target)
         return blob
-
-    def link(self, blob: str) -> str:
-        """A second name for the same bytes, so that a copy costs no copying."""
-        copy = uuid.uuid4().hex
-        target = self.path(copy)
-        target.parent.mkdir(exist_ok=True)
-        os.link(self.path(blob), target)
-        return copy
 
     def path(self, blob: str) -> Path:
         return self._blobs / blob[:2] / blob
@@ -137,19 +133,15 @@ async def pieces(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield b"".join(gathered)
 
 
-async def read(path: Path, start: int, length: int) -> AsyncIterator[bytes]:
-    """The bytes `start` … `start + length` of a file that may be unlinked meanwhile."""
-    file = await asyncio.to_thread(path.open, "rb")
-    try:
-        await asyncio.to_thread(file.seek, start)
-        while length > 0:
-            piece = await asyncio.to_thread(file.read, min(PIECE, length))
-            if not piece:
-                return
-            length -= len(piece)
-            yield piece
-    finally:
-        file.close()
+async def read(file: BinaryIO, start: int, length: int) -> AsyncIterator[bytes]:
+    """The bytes `start` … `start + length` of an open file, which may be unlinked by now."""
+    await asyncio.to_thread(file.seek, start)
+    while length > 0:
+        piece = await asyncio.to_thread(file.read, min(PIECE, length))
+        if not piece:
+            return
+        length -= len(piece)
+        yield piece
 
 
 def check(digests: Digests, *, crc32c: str | None, md5: str | None) -> None:

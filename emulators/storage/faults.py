@@ -57,8 +57,11 @@ def parse(body: Mapping[str, Any]) -> Fault:
     unknown = set(body) - set(_TYPES) - {"kind"}
     if unknown:
         raise Invalid(f"Unknown in a fault: {', '.join(sorted(unknown))}.")
-    values = {name: _typed(name, body[name]) for name in _TYPES if name in body}
-    return Fault(kind, **values)
+    fault = Fault(kind, **{name: _typed(name, body[name]) for name in _TYPES if name in body})
+    least = min(fault.count, fault.copies, fault.after_bytes + 1, int(fault.delay >= 0))
+    if least < 1 or not 400 <= fault.status <= 599:
+        raise Invalid("count, copies, after_bytes, delay or status is out of range.")
+    return fault
 
 
 def _typed(name: str, value: Any) -> Any:
@@ -78,7 +81,8 @@ class Faults:
 
     def now(self) -> float:
         """The emulator's idea of the time, in seconds since 1970."""
-        offset = sum(fault.seconds for fault in self._waiting if fault.kind == "clock")
+        with self._lock:
+            offset = sum(fault.seconds for fault in self._waiting if fault.kind == "clock")
         return time.time() + offset
 
     def add(self, fault: Fault) -> None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import email
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from email.message import Message
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from emulators.storage import content, serving
 from emulators.storage.errors import (
@@ -23,12 +22,15 @@ from emulators.storage.errors import (
     NotImplementedHere,
     Required,
 )
+from emulators.storage.listing import Listing
 from emulators.storage.model import Preconditions, Resource, Version, number
 from emulators.storage.resumable import Sessions
-from emulators.storage.store import Listing, Store
+from emulators.storage.store import Store
 from emulators.storage.transport import (
+    JSON_LIMIT,
     Answer,
     Multipart,
+    Part,
     Request,
     json_answer,
     memory_body,
@@ -75,6 +77,8 @@ class JsonApi:
             return await self._upload(request, _bucket_of_upload(segments))
         if segments[0] == "download":
             segments = segments[1:]
+        if segments[:2] != ["storage", "v1"]:
+            raise NotImplementedHere("Only version v1 of the JSON API is served.")
         path = tuple(segments[2:])
         if _is_object(path) and request.method in ("GET", "HEAD"):
             media = request.segments[0] == "download" or request.query.get("alt") == "media"
@@ -90,14 +94,11 @@ class JsonApi:
 
     async def _download(self, request: Request, bucket: str, name: str) -> Answer:
         query = request.query
-        version = await asyncio.to_thread(
-            self.store.get,
-            bucket,
-            name,
-            _optional(query, "generation"),
-            Preconditions.from_query(query),
-        )
-        return serving.media(request, version, self.store.blobs.path(version.blob))
+        generation = _optional(query, "generation")
+        when = Preconditions.from_query(query)
+        version, file = await asyncio.to_thread(self.store.open, bucket, name, generation, when)
+        request.closing.enter_context(file)
+        return serving.media(request, version, file)
 
     async def _upload(self, request: Request, bucket: str) -> Answer:
         if "upload_id" in request.query:
@@ -119,9 +120,9 @@ class JsonApi:
 
     async def _multipart(self, request: Request, bucket: str) -> Answer:
         parts = aiter(Multipart(request.body, request.headers.get("content-type", "")))
-        first = await anext(parts)
-        fields = parse_json(b"".join([piece async for piece in first.body]))
-        second = await anext(parts)
+        first = await _next_part(parts)
+        fields = parse_json(await read_all(first.body, JSON_LIMIT))
+        second = await _next_part(parts)
         name = str(fields.get("name") or _required(request, "name"))
         fields.setdefault("contentType", second.headers.get("content-type"))
         return await self._receive(request, bucket, name, fields, second.body)
@@ -174,14 +175,16 @@ class JsonApi:
         sources = body.get("sourceObjects")
         if not isinstance(sources, list) or not 1 <= len(sources) <= _MAX_COMPOSE:
             raise Invalid(f"sourceObjects must name 1 to {_MAX_COMPOSE} objects.")
-        versions = await asyncio.to_thread(self._sources, bucket, sources)
-        destination = body.get("destination") or {}
+        parts = [await asyncio.to_thread(self._source, bucket, source) for source in sources]
+        for _, file in parts:
+            request.closing.enter_context(file)
+        destination = _object_in(body, "destination")
         when = Preconditions.from_query(request.query)
         sink = self.store.blobs.sink()
         try:
-            for version in versions:
-                await content.fill(sink, content.read(self._path(version), 0, version.size))
-            count = sum(int(v.fields.get("componentCount", 1)) for v in versions)
+            for version, file in parts:
+                await content.fill(sink, content.read(file, 0, version.size))
+            count = sum(int(version.fields.get("componentCount", 1)) for version, _ in parts)
             new = await asyncio.to_thread(
                 self.store.compose, bucket, name, sink, count, destination, when
             )
@@ -189,24 +192,16 @@ class JsonApi:
             sink.discard()
         return _object(request, new)
 
-    def _path(self, version: Version) -> Path:
-        return self.store.blobs.path(version.blob)
-
-    def _sources(self, bucket: str, sources: list[Any]) -> list[Version]:
-        found = []
-        for source in sources:
-            conditions = source.get("objectPreconditions") or {}
-            expected = conditions.get("ifGenerationMatch")
-            when = Preconditions(generation_match=int(expected) if expected is not None else None)
-            generation = source.get("generation")
-            version = self.store.find(
-                bucket, str(source.get("name")), int(generation) if generation else None
-            )
-            when.check(version)
-            if not version:
-                raise NoSuchKey(f"No such object: {bucket}/{source.get('name')}")
-            found.append(version)
-        return found
+    def _source(self, bucket: str, source: Any) -> tuple[Version, BinaryIO]:
+        if not isinstance(source, dict) or not isinstance(source.get("name"), str):
+            raise Required("Each of sourceObjects needs a name.")
+        conditions = {
+            key: str(value) for key, value in _object_in(source, "objectPreconditions").items()
+        }
+        generation = source.get("generation")
+        asked = number(str(generation), "generation") if generation else None
+        when = Preconditions.from_query(conditions)
+        return self.store.open(bucket, source["name"], asked, when)
 
     # Buckets
 
@@ -280,7 +275,7 @@ class JsonApi:
             delimiter=query.get("delimiter", ""),
             states=states,
             start=query.get("startOffset", ""),
-            end=query.get("endOffset"),
+            end=query.get("endOffset") or None,
             trailing_delimiter=query.get("includeTrailingDelimiter") == "true",
             token=query.get("pageToken"),
             limit=_limit(query),
@@ -399,8 +394,21 @@ def _is_object(path: tuple[str, ...]) -> bool:
     return len(path) == 4 and path[0] == "b" and path[2] == "o"
 
 
+async def _next_part(parts: AsyncIterator[Part]) -> Part:
+    async for part in parts:
+        return part
+    raise Invalid("A multipart upload has two parts: the object's resource and its bytes.")
+
+
+def _object_in(body: Resource, key: str) -> Resource:
+    found = body.get(key) or {}
+    if not isinstance(found, dict):
+        raise Invalid(f"{key} must be an object.")
+    return found
+
+
 def _bucket_of_upload(segments: list[str]) -> str:
-    if len(segments) != 6 or segments[3] != "b" or segments[5] != "o":
+    if len(segments) != 6 or segments[1:4] + segments[5:] != ["storage", "v1", "b", "o"]:
         raise NotImplementedHere("Only /upload/storage/v1/b/BUCKET/o takes uploads.")
     return segments[4]
 
@@ -499,8 +507,9 @@ def _call(outer: Request, part: Message[str, str]) -> _Call:
 
 
 async def _batched(call: _Call, answer_one: Callable[[Request], Any], mark: str) -> bytes:
-    if not call.request.raw_path.startswith("/storage/v1/"):
-        answer = json_answer({"error": {"code": 400, "message": "Not a batchable path"}}, 400)
+    media = call.request.query.get("alt") == "media"
+    if media or not call.request.raw_path.startswith("/storage/v1/"):
+        answer = json_answer({"error": {"code": 400, "message": "Not a batchable call"}}, 400)
     else:
         answer = await answer_one(call.request)
     body = answer.body if isinstance(answer.body, bytes) else b""

@@ -31,6 +31,8 @@ WRITABLE = (
     "storageClass",
     "temporaryHold",
 )
+# Those that are no strings.
+_KINDS: dict[str, type] = {"eventBasedHold": bool, "temporaryHold": bool, "metadata": dict}
 # What belongs to the service on a bucket: a caller's value for it is ignored.
 BUCKET_OUTPUT_ONLY = frozenset(
     (
@@ -176,7 +178,8 @@ ANY = Preconditions()
 
 
 def number(text: str, name: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,19}", text):
+    # 18 digits: generations have 16, and every such number fits the index's 64 bits.
+    if not re.fullmatch(r"[0-9]{1,18}", text):
         raise Invalid(f"Invalid value for {name}: {text!r}")
     return int(text)
 
@@ -199,10 +202,60 @@ def missing(bucket: str, name: str) -> NoSuchKey:
 def writable(body: Mapping[str, Any]) -> Resource:
     """The caller's part of an object resource, with its types checked."""
     found = {key: body[key] for key in WRITABLE if body.get(key) is not None}
+    for key, value in found.items():
+        if not isinstance(value, _KINDS.get(key, str)):
+            raise Invalid(f"Invalid value for {key}.")
     metadata = found.get("metadata", {})
-    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+    if not all(isinstance(value, str) for value in metadata.values()):
         raise Invalid("metadata must map names to strings.")
+    texts = [value for value in found.values() if isinstance(value, str)]
+    _check_utf8("".join([*texts, *metadata, *metadata.values()]))
+    if "customTime" in found:
+        _check_time(found["customTime"])
     return found
+
+
+def check_bucket(resource: Mapping[str, Any]) -> None:
+    """Refuse what the emulator would act upon and could not understand."""
+    rules = resource.get("cors") or []
+    if not isinstance(rules, list) or not all(_is_rule(rule) for rule in rules):
+        raise Invalid("cors must be a list of rules.")
+    for key in ("versioning", "softDeletePolicy", "labels", "iamConfiguration", "lifecycle"):
+        if not isinstance(resource.get(key) or {}, dict):
+            raise Invalid(f"{key} must be an object.")
+    kept = (resource.get("softDeletePolicy") or {}).get("retentionDurationSeconds") or "0"
+    seconds = number(str(kept), "retentionDurationSeconds")
+    # "Soft delete": off, or between 7 and 90 days; shorter ones are let through for tests.
+    if seconds > 90 * 86400:
+        raise Invalid("retentionDurationSeconds is at most 7776000.")
+
+
+def _is_rule(rule: Any) -> bool:
+    if not isinstance(rule, dict):
+        return False
+    lists = [rule.get(key) or [] for key in ("origin", "method", "responseHeader")]
+    texts = all(isinstance(found, list) and all(map(_is_text, found)) for found in lists)
+    age = rule.get("maxAgeSeconds", 0)
+    return texts and (isinstance(age, int) or (_is_text(age) and age.isdigit()))
+
+
+def _is_text(value: Any) -> bool:
+    """Text that a header can carry."""
+    return isinstance(value, str) and value.isascii() and value.isprintable()
+
+
+def _check_utf8(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Invalid("A text is not UTF-8.") from None
+
+
+def _check_time(text: str) -> None:
+    try:
+        parse_time(text)
+    except (ValueError, OverflowError):
+        raise Invalid("customTime must be an RFC 3339 time.") from None
 
 
 def merge(old: Mapping[str, Any], patch: Mapping[str, Any]) -> Resource:

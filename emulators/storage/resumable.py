@@ -2,7 +2,8 @@
 
 The partial file is the truth about what has arrived, so a session survives a kill; checksums are
 taken from it at the end. A session counts bytes in units of 256 KiB until its last chunk, as the
-real service does. Its answers let exactly the origin that started it read them.
+real service does: whatever stands behind the last whole unit was never acknowledged. Its answers
+let exactly the origin that started it read them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from emulators.storage import content
 from emulators.storage.errors import Cancelled, Invalid, TooLarge, TooSmall
 from emulators.storage.model import Preconditions, Resource, Version
 from emulators.storage.store import Store
-from emulators.storage.transport import Disconnected, Request
+from emulators.storage.transport import Request
 
 UNIT = 256 * 1024
 _RANGE = re.compile(r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/([0-9]{1,18}|\*)")
@@ -66,7 +67,6 @@ class Outcome:
 
     version: Version | None
     received: int
-    session: Resource
 
 
 class Sessions:
@@ -101,7 +101,7 @@ class Sessions:
             "limits": limits,
         }
         await asyncio.to_thread(self._path(upload).touch)
-        await asyncio.to_thread(self._store.save_upload, upload, session)
+        await asyncio.to_thread(self._store.add_upload, upload, session)
         return upload
 
     async def session(self, upload: str) -> Resource:
@@ -120,7 +120,7 @@ class Sessions:
             if asked.last or (asked.start is None and asked.total == received):
                 total = asked.total if asked.total is not None else received
                 return await self._finish(upload, session, total, received, request)
-            return Outcome(None, received, session)
+            return Outcome(None, received)
 
     async def cancel(self, upload: str) -> None:
         async with self._only(upload):
@@ -133,28 +133,20 @@ class Sessions:
         version = await asyncio.to_thread(
             self._store.get, session["bucket"], session["name"], session["finished"]
         )
-        return Outcome(version, version.size, session)
+        return Outcome(version, version.size)
 
     async def _receive(self, upload: str, session: Resource, asked: Span, request: Request) -> int:
-        path = self._path(upload)
-        file = await asyncio.to_thread(_open, path)
+        file = await asyncio.to_thread(_open, self._path(upload))
         try:
-            size = await asyncio.to_thread(file.seek, 0, 2)
+            size = await asyncio.to_thread(file.tell)
             start = asked.start or 0
             if start > size:
                 raise Invalid(
                     f"According to the Content-Range header, the upload offset is {start} byte(s), "
                     f"which exceeds already uploaded size of {size} byte(s)."
                 )
-            await asyncio.to_thread(file.seek, size)
-            complete = await _append(file, request, size - start, session["limits"][1])
-            size = await asyncio.to_thread(file.tell)
-            if not (complete and asked.last):
-                size -= size % UNIT
-                await asyncio.to_thread(file.truncate, size)
-            if not complete:
-                raise Disconnected
-            return size
+            size = await _append(file, request, size - start, session["limits"][1])
+            return size if asked.last else _whole_units(size)
         finally:
             await asyncio.to_thread(file.close)
 
@@ -169,26 +161,15 @@ class Sessions:
         late = content.parse_goog_hash([request.headers.get("x-goog-hash", "")])
         for hashes in (session["hashes"], late):
             content.check(digests, crc32c=hashes.get("crc32c"), md5=hashes.get("md5"))
-        when = Preconditions(**session["when"])
-        version = await asyncio.to_thread(
-            self._store.adopt,
-            session["bucket"],
-            session["name"],
-            self._path(upload),
-            digests,
-            session["fields"],
-            when,
-        )
-        ended = {**session, "finished": version.generation}
-        await asyncio.to_thread(self._store.save_upload, upload, ended)
-        return Outcome(version, received, ended)
+        version = await asyncio.to_thread(self._store.finish_upload, upload, digests)
+        return Outcome(version, received)
 
     def _path(self, upload: str) -> Path:
         return self._store.blobs.partial / upload
 
     def _size(self, upload: str) -> int:
         path = self._path(upload)
-        return path.stat().st_size if path.exists() else 0
+        return _whole_units(path.stat().st_size) if path.exists() else 0
 
     @asynccontextmanager
     async def _only(self, upload: str) -> AsyncIterator[None]:
@@ -219,24 +200,28 @@ def check_limits(size: int, low: int, high: int | None) -> None:
         )
 
 
-async def _append(file: BinaryIO, request: Request, skip: int, high: int | None) -> bool:
-    """Write the body behind what stands; False when the caller went away before its end."""
+async def _append(file: BinaryIO, request: Request, skip: int, high: int | None) -> int:
+    """Write the body behind what stands, without its first `skip` bytes; returns the new size."""
     size = await asyncio.to_thread(file.tell)
-    try:
-        async for piece in content.pieces(aiter(request.body)):
-            fresh = piece[skip:] if skip else piece
-            skip = max(0, skip - len(piece))
-            size += len(fresh)
-            check_limits(size, 0, high)
-            await asyncio.to_thread(file.write, fresh)
-    except Disconnected:
-        return False
-    return True
+    async for piece in content.pieces(aiter(request.body)):
+        fresh = piece[skip:] if skip else piece
+        skip = max(0, skip - len(piece))
+        size += len(fresh)
+        check_limits(size, 0, high)
+        await asyncio.to_thread(file.write, fresh)
+    return size
+
+
+def _whole_units(size: int) -> int:
+    return size - size % UNIT
 
 
 def _open(path: Path) -> BinaryIO:
+    """The partial file, standing behind its last whole unit and cut there."""
     path.touch()
-    return path.open("r+b")
+    file = path.open("r+b")
+    file.truncate(file.seek(_whole_units(path.stat().st_size)))
+    return file
 
 
 def _digests(path: Path) -> content.Digests:

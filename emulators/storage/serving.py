@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
-from pathlib import Path
+from typing import BinaryIO
 
 from emulators.storage import content
 from emulators.storage.errors import NotModified, PreconditionFailed, RangeNotSatisfiable
@@ -14,12 +14,14 @@ from emulators.storage.model import Version, parse_time
 from emulators.storage.transport import Answer, Request
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+# RFC 9110, section 5.6.2.
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 # Headers of an object that a signed or authorized GET may replace.
 OVERRIDES = ("content-type", "content-disposition")
 
 
 def media(
-    request: Request, version: Version, path: Path, overrides: Mapping[str, str] | None = None
+    request: Request, version: Version, file: BinaryIO, overrides: Mapping[str, str] | None = None
 ) -> Answer:
     """200, 206 or, raised, 304, 412 and 416. `overrides` replace the object's own headers."""
     _check_conditions(request.headers, version)
@@ -29,7 +31,7 @@ def media(
     headers["content-length"] = str(length)
     if span:
         headers["content-range"] = f"bytes {start}-{start + length - 1}/{version.size}"
-    body = b"" if request.method == "HEAD" else content.read(path, start, length)
+    body = b"" if request.method == "HEAD" else content.read(file, start, length)
     return Answer(206 if span else 200, body, headers)
 
 
@@ -60,14 +62,16 @@ def _headers(version: Version) -> dict[str, str]:
         "content-type": version.content_type,
         "last-modified": format_datetime(modified, usegmt=True),
         "accept-ranges": "bytes",
-        "x-goog-storage-class": "STANDARD",
+        "x-goog-storage-class": str(fields.get("storageClass") or "STANDARD"),
         "cache-control": str(fields.get("cacheControl") or "private, max-age=0"),
     }
     for field in ("contentDisposition", "contentEncoding", "contentLanguage"):
         if fields.get(field):
             headers["content-" + field.removeprefix("content").lower()] = str(fields[field])
     for name, value in (fields.get("metadata") or {}).items():
-        headers[f"x-goog-meta-{name.lower()}"] = value
+        # A name that no header can carry is readable in the JSON resource only.
+        if _TOKEN.fullmatch(name):
+            headers[f"x-goog-meta-{name.lower()}"] = value
     return headers
 
 

@@ -358,7 +358,9 @@ def _check_condition(operator: str, name: str, value: str, fields: Mapping[str, 
     if operator not in ("eq", "starts-with"):
         raise InvalidPolicy(f"Unknown condition {operator}.")
     held = actual is not None and (
-        hmac.compare_digest(actual.encode("utf-8", "surrogateescape"), value.encode())
+        hmac.compare_digest(
+            actual.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogatepass")
+        )
         if operator == "eq"
         else actual.startswith(value)
     )

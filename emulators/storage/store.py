@@ -9,20 +9,21 @@ number of objects. Calls block for well under a millisecond on files and SQLite:
 
 from __future__ import annotations
 
-import base64
 import json
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from emulators.storage import notifications
+from emulators.storage import index, listing, notifications
 from emulators.storage.content import Blobs, Digests, Sink
 from emulators.storage.errors import BucketNotEmpty, Conflict, Invalid, NoSuchBucket, NoSuchUpload
+from emulators.storage.listing import Cursor, Listing, Page
 from emulators.storage.model import (
     ANY,
     BUCKET_OUTPUT_ONLY,
@@ -30,6 +31,7 @@ from emulators.storage.model import (
     Preconditions,
     Resource,
     Version,
+    check_bucket,
     check_bucket_name,
     check_object_name,
     merge,
@@ -39,46 +41,8 @@ from emulators.storage.model import (
     writable,
 )
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS buckets (
-  name TEXT PRIMARY KEY, project TEXT, resource TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS objects (
-  bucket TEXT, name TEXT, generation INTEGER, metageneration INTEGER, state TEXT, size INTEGER,
-  crc32c TEXT, md5 TEXT, blob TEXT, fields TEXT, hard_delete REAL,
-  PRIMARY KEY (bucket, name, generation)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_state ON objects (bucket, state, name, generation);
-CREATE INDEX IF NOT EXISTS by_blob ON objects (blob);
-CREATE INDEX IF NOT EXISTS by_end ON objects (hard_delete) WHERE hard_delete IS NOT NULL;
-CREATE TABLE IF NOT EXISTS notification_configs (
-  bucket TEXT, id INTEGER, resource TEXT, PRIMARY KEY (bucket, id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS outbox (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, message TEXT);
-CREATE INDEX IF NOT EXISTS by_topic ON outbox (topic, seq);
-CREATE TABLE IF NOT EXISTS uploads (id TEXT PRIMARY KEY, resource TEXT, created REAL) WITHOUT ROWID;
-"""
 _COLUMNS = "bucket, name, generation, metageneration, state, size, crc32c, md5, blob, fields"
 _SEVEN_DAYS = 7 * 86400
-
-
-@dataclass(frozen=True)
-class Page:
-    items: list[Version]
-    prefixes: list[str]
-    token: str | None
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What a listing asks for; `states` are those whose versions it shows."""
-
-    prefix: str = ""
-    delimiter: str = ""
-    states: tuple[str, ...] = ("live",)
-    start: str = ""
-    end: str | None = None
-    trailing_delimiter: bool = False
-    token: str | None = None
-    limit: int = 1000
 
 
 class Store:
@@ -88,12 +52,7 @@ class Store:
         self.clock = clock
         self.outbox_grew: Callable[[], None] = lambda: None
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(
-            root / "index.sqlite3", check_same_thread=False, isolation_level=None
-        )
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.executescript(_SCHEMA)
+        self._db = index.connect(root / "index.sqlite3")
         newest = self._db.execute("SELECT max(generation) FROM objects").fetchone()[0]
         self._last_generation = int(newest or 0)
         self._remove_orphans()
@@ -106,6 +65,7 @@ class Store:
 
     def create_bucket(self, name: str, project: str, body: Mapping[str, Any]) -> Resource:
         check_bucket_name(name)
+        check_bucket(body)
         now = timestamp(self.clock())
         resource: Resource = {
             "storageClass": "STANDARD",
@@ -149,14 +109,14 @@ class Store:
     def buckets(
         self, project: str, prefix: str, token: str | None, limit: int
     ) -> tuple[list[Resource], str | None]:
-        after = _untoken(token)[0] if token else ""
+        after = listing.untoken(token)[0] if token else ""
         with self._lock:
             rows = self._db.execute(
                 "SELECT name, resource FROM buckets WHERE project = ? AND name > ?"
                 " AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?",
                 (project, after, len(prefix), prefix, limit + 1),
             ).fetchall()
-        more = _token(rows[limit - 1][0], 0) if len(rows) > limit else None
+        more = listing.token(rows[limit - 1][0], 0) if len(rows) > limit else None
         return [json.loads(row[1]) for row in rows[:limit]], more
 
     def change_bucket(
@@ -170,6 +130,7 @@ class Store:
             fixed = {key: old[key] for key in ("location", "storageClass") if key in old}
             base: Resource = old if keep else owned | fixed
             new = merge(base, _callers_part(body))
+            check_bucket(new)
             new["metageneration"] = str(int(old["metageneration"]) + 1)
             new["updated"] = timestamp(self.clock())
             db.execute("UPDATE buckets SET resource = ? WHERE name = ?", (json.dumps(new), name))
@@ -218,46 +179,26 @@ class Store:
         when.check(found, reading=True)
         return found
 
-    def page(self, bucket: str, ask: Listing) -> Page:
-        """Versions in the order of their names' UTF-8 bytes, then generations.
+    def open(
+        self, bucket: str, name: str, generation: int | None, when: Preconditions = ANY
+    ) -> tuple[Version, BinaryIO]:
+        """A version and its bytes, opened before an overwrite could remove them."""
+        with self._lock:
+            found = self.get(bucket, name, generation, when)
+            return found, self.blobs.path(found.blob).open("rb")
 
-        A folded prefix costs one seek, however many objects stand behind it.
-        """
+    def page(self, bucket: str, ask: Listing) -> Page:
+        """See `listing.page`."""
         self.bucket(bucket)
-        items: list[Version] = []
-        prefixes: list[str] = []
-        cursor: tuple[str, int] | None = _first(ask)
-        stop = min(filter(None, (ask.end, successor(ask.prefix))), key=_bytes, default=None)
-        while cursor and len(items) + len(prefixes) < ask.limit:
-            room = ask.limit - len(items) - len(prefixes)
-            rows = self._rows_after(bucket, ask.states, cursor, stop, room)
-            cursor = None if len(rows) < room else (rows[-1].name, rows[-1].generation)
-            for row in rows:
-                folded = _folded(row.name, ask)
-                if folded is None:
-                    items.append(row)
-                    continue
-                if ask.trailing_delimiter and row.name == folded:
-                    items.append(row)
-                prefixes.append(folded)
-                behind = successor(folded)
-                cursor = (behind, -1) if behind else None
-                break
-        if cursor and not self._rows_after(bucket, ask.states, cursor, stop, 1):
-            cursor = None
-        return Page(items, prefixes, _token(*cursor) if cursor else None)
+        return listing.page(ask, partial(self._rows_after, bucket, ask.states))
 
     def _rows_after(
-        self,
-        bucket: str,
-        states: Sequence[str],
-        cursor: tuple[str, int],
-        stop: str | None,
-        limit: int,
+        self, bucket: str, states: Sequence[str], cursor: Cursor, stop: str | None, limit: int
     ) -> list[Version]:
-        marks = ", ".join("?" for _ in states)
-        where = f"bucket = ? AND state IN ({marks}) AND (name, generation) > (?, ?)"
-        values: list[Any] = [bucket, *states, *cursor]
+        # The states are written out so that the partial index of versions can serve them.
+        known = ", ".join(f"'{state}'" for state in states)
+        where = f"bucket = ? AND state IN ({known}) AND (name, generation) > (?, ?)"
+        values: list[Any] = [bucket, *cursor]
         if stop is not None:
             where, values = f"{where} AND name < ?", [*values, stop]
         return self._select(where, values, f"ORDER BY name, generation LIMIT {int(limit)}")
@@ -270,25 +211,10 @@ class Store:
         """Make the sink's bytes the live version; the bytes are gone when it is refused."""
         sink.close()
         try:
-            return self.adopt(bucket, name, sink.path, sink.digests, fields, when)
+            with self._transaction() as db:
+                return self._adopt(db, (bucket, name), sink.path, sink.digests, fields, when)
         finally:
             sink.discard()
-
-    def adopt(
-        self,
-        bucket: str,
-        name: str,
-        path: Path,
-        digests: Digests,
-        fields: Mapping[str, Any],
-        when: Preconditions,
-    ) -> Version:
-        check_object_name(name)
-        with self._transaction() as db:
-            self._check_current(bucket, name, when)
-            blob = self.blobs.adopt(path)
-            fresh = self._fresh(bucket, name, blob, digests.size, writable(fields))
-            return self._insert(db, replace(fresh, crc32c=digests.crc32c, md5=digests.md5))
 
     def check_write(self, bucket: str, name: str, when: Preconditions) -> None:
         """Refuse early what the end would refuse, before the bytes travel."""
@@ -383,15 +309,11 @@ class Store:
         when: Preconditions,
     ) -> Version:
         """The sink holds the parts' bytes one after the other; the result has no MD5."""
-        check_object_name(name)
         sink.close()
         try:
             with self._transaction() as db:
-                self._check_current(bucket, name, when)
-                blob = self.blobs.adopt(sink.path)
-                fresh = self._fresh(bucket, name, blob, sink.digests.size, writable(body))
-                fields = {**fresh.fields, "componentCount": parts}
-                return self._insert(db, replace(fresh, crc32c=sink.digests.crc32c, fields=fields))
+                target = (bucket, name)
+                return self._adopt(db, target, sink.path, sink.digests, body, when, parts=parts)
         finally:
             sink.discard()
 
@@ -443,12 +365,23 @@ class Store:
 
     # Resumable uploads
 
-    def save_upload(self, upload: str, resource: Resource) -> None:
+    def add_upload(self, upload: str, session: Resource) -> None:
         with self._transaction() as db:
             db.execute(
-                "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?)",
-                (upload, json.dumps(resource), self.clock()),
+                "INSERT INTO uploads VALUES (?, ?, ?)", (upload, json.dumps(session), self.clock())
             )
+
+    def finish_upload(self, upload: str, digests: Digests) -> Version:
+        """The partial file becomes the live version and its session ends, both or neither."""
+        path = self.blobs.partial / upload
+        with self._transaction() as db:
+            session = self.upload(upload)
+            target, when = (session["bucket"], session["name"]), Preconditions(**session["when"])
+            new = self._adopt(db, target, path, digests, session["fields"], when)
+            ended = json.dumps({**session, "finished": new.generation})
+            db.execute("UPDATE uploads SET resource = ? WHERE id = ?", (ended, upload))
+        path.unlink(missing_ok=True)
+        return new
 
     def upload(self, upload: str) -> Resource:
         with self._lock:
@@ -482,6 +415,11 @@ class Store:
             known = self._db.execute("SELECT 1 FROM objects WHERE blob = ?", (blob,)).fetchone()
             if not known:
                 self.blobs.remove(blob)
+        for path in self.blobs.partial.iterdir():
+            row = self._db.execute("SELECT resource FROM uploads WHERE id = ?", (path.name,))
+            session = row.fetchone()
+            if not session or "finished" in json.loads(session[0]):
+                path.unlink()
 
     # The transaction and its parts
 
@@ -518,6 +456,27 @@ class Store:
             (*row, json.dumps(version.fields), hard_delete),
         )
 
+    def _adopt(
+        self,
+        db: sqlite3.Connection,
+        target: tuple[str, str],
+        path: Path,
+        digests: Digests,
+        fields: Mapping[str, Any],
+        when: Preconditions,
+        *,
+        parts: int = 0,
+    ) -> Version:
+        """Complete bytes become the live version; one composed of `parts` has no MD5."""
+        check_object_name(target[1])
+        self._check_current(*target, when)
+        kept = writable(fields)
+        fresh = self._fresh(*target, self.blobs.adopt(path), digests.size, kept)
+        new = replace(fresh, crc32c=digests.crc32c, md5="" if parts else digests.md5)
+        if parts:
+            new = replace(new, fields={**new.fields, "componentCount": parts})
+        return self._insert(db, new)
+
     def _fresh(
         self, bucket: str, name: str, blob: str, size: int, fields: Mapping[str, Any]
     ) -> Version:
@@ -531,10 +490,14 @@ class Store:
     def _twin(
         self, old: Version, bucket: str, name: str, fields: Mapping[str, Any] | None
     ) -> Version:
-        """A new generation with the same bytes; empty or no `fields` keep the old metadata."""
-        kept = writable(fields) if fields else {k: old.fields.get(k) for k in WRITABLE}
-        link = self.blobs.link(old.blob)
-        kept = {key: value for key, value in kept.items() if value is not None}
+        """A new generation with the same bytes.
+
+        Metadata in `fields` replaces all of the old ("Objects: rewrite"). A name alone is none:
+        the official client sends it whether or not it sets metadata.
+        """
+        replaced = any(key in WRITABLE for key in fields or ())
+        kept = writable(fields or {} if replaced else old.fields)
+        link = self.blobs.adopt(self.blobs.path(old.blob))
         if "componentCount" in old.fields:
             kept["componentCount"] = old.fields["componentCount"]
         fresh = self._fresh(bucket, name, link, old.size, kept)
@@ -610,48 +573,6 @@ class Store:
 
     def _versioned(self, bucket: str) -> bool:
         return bool((self.bucket(bucket).get("versioning") or {}).get("enabled"))
-
-
-def successor(prefix: str) -> str | None:
-    """The first name behind all that start with `prefix`, or None when there is no end."""
-    while prefix:
-        last = ord(prefix[-1])
-        if last < 0x10FFFF:
-            # No UTF-8 name holds a surrogate, so the step goes over them.
-            following = 0xE000 if last == 0xD7FF else last + 1
-            return prefix[:-1] + chr(following)
-        prefix = prefix[:-1]
-    return None
-
-
-def _bytes(name: str | None) -> bytes:
-    return (name or "").encode()
-
-
-def _first(ask: Listing) -> tuple[str, int]:
-    if ask.token:
-        return _untoken(ask.token)
-    return max(ask.prefix, ask.start, key=_bytes), -1
-
-
-def _folded(name: str, ask: Listing) -> str | None:
-    """The common prefix that stands for this name in a listing with a delimiter."""
-    if not ask.delimiter:
-        return None
-    end = name.find(ask.delimiter, len(ask.prefix))
-    return None if end < 0 else name[: end + len(ask.delimiter)]
-
-
-def _token(name: str, generation: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([name, generation]).encode()).decode()
-
-
-def _untoken(token: str) -> tuple[str, int]:
-    try:
-        name, generation = json.loads(base64.urlsafe_b64decode(token))
-        return str(name), int(generation)
-    except (ValueError, TypeError):
-        raise Invalid("Invalid page token.") from None
 
 
 def _overwritten(generation: int | None) -> dict[str, str]:

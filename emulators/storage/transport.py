@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -73,6 +74,8 @@ class Request:
     """Names in lower case, in the order of the wire, repeated ones included."""
     body: Body
     scheme: str = "http"
+    closing: ExitStack = field(default_factory=ExitStack)
+    """What was opened for the answer; closed once it is sent."""
 
     @cached_property
     def headers(self) -> dict[str, str]:
@@ -94,7 +97,15 @@ class Request:
     @cached_property
     def segments(self) -> list[str]:
         """The decoded path segments; a `%2F` inside one stays inside it."""
-        return [_decoded(segment) for segment in self.raw_path.split("/")[1:]]
+        return [_decoded(segment) for segment in self.raw_path.split("/")[1:]] or [""]
+
+    def check_text(self) -> None:
+        """Raise Invalid where path or query are not UTF-8."""
+        texts = [*self.segments, *(text for pair in self.query_list for text in pair)]
+        try:
+            "".join(texts).encode()
+        except UnicodeEncodeError:
+            raise Invalid("The path or the query is not UTF-8.") from None
 
     @property
     def base(self) -> str:

@@ -19,6 +19,7 @@ from emulators.storage.errors import (
     LengthRequired,
     MethodNotAllowed,
     NoSuchBucket,
+    NoSuchUpload,
     NotImplementedHere,
     TooLarge,
 )
@@ -117,8 +118,12 @@ class XmlApi:
         )
 
     async def _session(self, request: Request) -> Resource | None:
-        upload = request.query.get("upload_id")
-        return await self._sessions.session(upload) if upload else None
+        """The session of this request, or None; one that has ended is none."""
+        upload = request.query.get("upload_id", "")
+        try:
+            return await self._sessions.session(upload)
+        except NoSuchUpload:
+            return None
 
     async def _rules(self, request: Request) -> cors.Rules:
         try:
@@ -132,20 +137,20 @@ class XmlApi:
 
     async def _read(self, request: Request, bucket: str, name: str) -> Answer:
         generation = request.query.get("generation")
-        version = await asyncio.to_thread(
-            self._store.get,
+        version, file = await asyncio.to_thread(
+            self._store.open,
             bucket,
             name,
             number(generation, "generation") if generation else None,
             Preconditions.from_headers(request.headers),
         )
+        request.closing.enter_context(file)
         overrides = {
             header: request.query[f"response-{header}"]
             for header in serving.OVERRIDES
             if request.query.get(f"response-{header}")
         }
-        path = self._store.blobs.path(version.blob)
-        return serving.media(request, version, path, overrides)
+        return serving.media(request, version, file, overrides)
 
     async def _write(self, request: Request, bucket: str, name: str, signed: Signed) -> Answer:
         if not request.has_body:
@@ -193,17 +198,13 @@ class XmlApi:
             _fields(request.headers),
             Preconditions.from_headers(request.headers),
             origin=request.headers.get("origin"),
-            cors=await self._session_cors(request),
+            cors=await self.cors_headers(request),
             hashes=_hashes(request.headers),
             limits=_length_range(request.headers),
         )
         query = f"{request.raw_query}&upload_id={upload}".removeprefix("&")
         location = f"{request.base}{request.raw_path}?{query}"
         return Answer(201, b"", {"location": location, "x-guploader-uploadid": upload})
-
-    async def _session_cors(self, request: Request) -> dict[str, str]:
-        """What the session will answer a page with: the start's own headers, for its origin."""
-        return await self.cors_headers(request)
 
     async def _resume(self, request: Request) -> Answer:
         upload = request.query["upload_id"]

@@ -24,12 +24,15 @@ ROOT = Path(__file__).parents[3]
 ORIGIN = "http://app.test:3000"
 CORS = [
     {
-        "origin": [ORIGIN, "http://127.0.0.1:*"],
+        "origin": [ORIGIN],
         "method": ["GET", "HEAD", "PUT", "POST", "DELETE"],
         "responseHeader": [
             "content-type",
             "content-range",
-            "x-goog-*",
+            "x-goog-resumable",
+            "x-goog-content-length-range",
+            "x-goog-if-generation-match",
+            "x-goog-generation",
             "range",
             "etag",
             "location",

@@ -17,8 +17,9 @@ from emulators.storage.errors import (
     NoSuchKey,
     PreconditionFailed,
 )
+from emulators.storage.listing import Listing, successor
 from emulators.storage.model import ANY, Preconditions, Version, merge
-from emulators.storage.store import Listing, Store, successor
+from emulators.storage.store import Store
 from emulators.storage.transport import Multipart, parameters
 
 RULES = [{"origin": ["https://a.test"], "method": ["PUT"], "responseHeader": ["content-type"]}]
