@@ -7,7 +7,8 @@ STAMP := $(VENV)/.installed
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev test test-fast check lint types bench reset doctor status logs openapi clean
+.PHONY: help install constraints dev test test-fast check lint types bench reset doctor status logs
+.PHONY: openapi clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,6 +19,11 @@ $(STAMP): requirements.txt constraints.txt
 	touch $(STAMP)
 
 install: $(STAMP) ## make .venv with the pinned versions
+
+constraints: ## write constraints.txt anew from requirements.txt
+	$(PYTHON) -m venv --clear .cache/constraints
+	.cache/constraints/bin/python -m pip install --quiet -r requirements.txt
+	.cache/constraints/bin/python -m pip freeze > constraints.txt
 
 dev: $(STAMP) ## start the local cloud and the app on http://localhost:3000
 	@exec $(BIN)/python -m emulators up
