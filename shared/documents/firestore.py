@@ -44,6 +44,7 @@ from shared.documents.model import (
     Where,
     Write,
     check_commit,
+    check_item,
     check_path,
     new_commit_id,
 )
@@ -370,7 +371,7 @@ def _encode(value: Any) -> Any:
         return message
     if isinstance(value, Sequence):
         message.array_value.SetInParent()
-        message.array_value.values.extend(_encode(item) for item in value)
+        message.array_value.values.extend(_encode(check_item(item)) for item in value)
         return message
     raise TypeError(f"Firestore has no form for {type(value).__name__}")
 

@@ -1,12 +1,13 @@
 """A document store in memory, for tests that need no emulator; the same contract suite as
-the Firestore one runs over it. One lock, deep copies in and out, versions that only grow."""
+the Firestore one runs over it. One lock, deep copies in and out, versions that only grow.
+What Firestore would refuse to keep is refused here too, or a fast test proves nothing."""
 
 from __future__ import annotations
 
 import copy
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.documents.indexes import Index, check_query
@@ -23,6 +24,7 @@ from shared.documents.model import (
     Where,
     Write,
     check_commit,
+    check_item,
     check_path,
     new_commit_id,
 )
@@ -57,6 +59,10 @@ class MemoryDocuments:
         if self._indexes is not None:
             check_query(collection, where, order, self._indexes)
         keys = list(order) or [(KEY, "ASCENDING")]
+        if start_after is not None:
+            for (name, _), value in zip(order, start_after, strict=True):
+                if name == KEY:
+                    check_path(f"{collection}/{value}")
         with self._lock:
             found = [
                 doc
@@ -77,9 +83,12 @@ class MemoryDocuments:
         with self._lock:
             for write in writes:
                 self._check(write)
+            after = {write.path: self._after(write, commit_id) for write in writes}
             self._clock += 1
-            for write in writes:
-                self._apply(write, commit_id)
+            for path, data in after.items():
+                self._documents.pop(path, None)
+                if data is not None:
+                    self._documents[path] = Document(path, data, self._clock)
         return commit_id
 
     def _check(self, write: Write) -> None:
@@ -92,27 +101,50 @@ class MemoryDocuments:
             if present is None or present.version != write.version:
                 raise PreconditionFailed(write.path)
 
-    def _apply(self, write: Write, commit_id: str) -> None:
+    def _after(self, write: Write, commit_id: str) -> dict[str, Any] | None:
         if isinstance(write, Delete):
-            self._documents.pop(write.path, None)
-            return
+            return None
         data = (
             _updated(self._documents[write.path].data, write)
             if isinstance(write, Update)
-            else dict(copy.deepcopy(write.data))
+            else _kept(write.data)
         )
         data[COMMIT_ID] = commit_id
-        self._documents[write.path] = Document(write.path, data, self._clock)
+        return data
 
 
 def _updated(present: Mapping[str, Any], write: Update) -> dict[str, Any]:
-    data = dict(present) | dict(copy.deepcopy(write.fields))
+    data = dict(present) | _kept(write.fields)
     for name, step in write.increment.items():
         value = data.get(name)
-        data[name] = (value if isinstance(value, int | float) else 0) + step
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        data[name] = (value if is_number else 0) + step
     for name in write.remove:
         data.pop(name, None)
     return data
+
+
+def _kept(value: Any) -> Any:
+    """A copy in the form in which Firestore gives it back. Raises TypeError or ValueError for
+    what it does not take."""
+    if value is None or isinstance(value, bool | float | bytes):
+        return value
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise ValueError("an integer beyond 64 bits")
+        return value
+    if isinstance(value, str):
+        value.encode()  # Half of a surrogate pair has no UTF-8.
+        return value
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise TypeError("a moment without a zone")
+        return value.astimezone(UTC)
+    if isinstance(value, Mapping):
+        return {name: _kept(item) for name, item in value.items()}
+    if isinstance(value, Sequence):
+        return [_kept(check_item(item)) for item in value]
+    raise TypeError(f"Firestore has no form for {type(value).__name__}")
 
 
 def _value(doc: Document, name: str) -> Any:

@@ -3,7 +3,8 @@
 Every write puts the commit's id into the document as `commitId`. A reply that got lost is
 resolved by reading that nonce back, so no acknowledged write is lost and none counts twice.
 The rule that makes this sound: a commit holds at least one guard (a Create, or a write with a
-version) or is idempotent; increments need a Create beside them. `check_commit` enforces it.
+version) or is idempotent; increments need a guard on another document, which the first try's
+success makes fail for the second. `check_commit` enforces it.
 """
 
 from __future__ import annotations
@@ -137,11 +138,38 @@ def check_commit(writes: Sequence[Write]) -> None:
     paths = [check_path(write.path) for write in writes]
     if len(set(paths)) != len(paths):
         raise ValueError("two writes to one document in one commit")
-    created = any(isinstance(write, Create) for write in writes)
     for write in writes:
-        if isinstance(write, Update):
-            for name in (*write.fields, *write.increment, *write.remove):
-                if not _FIELD.fullmatch(name):
-                    raise ValueError(f"not a field name: {name!r}")
-            if write.increment and not created:
-                raise ValueError("an increment needs a Create in its commit")
+        _check_names(write)
+        if isinstance(write, Update) and write.increment and not _is_guarded(write, writes):
+            raise ValueError("an increment needs a Create or a version elsewhere in its commit")
+
+
+def check_item(value: Any) -> Any:
+    """An item of a list; Firestore keeps no list directly in a list (ValueError)."""
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        raise ValueError("a list in a list")
+    return value
+
+
+def _check_names(write: Write) -> None:
+    """Top-level names only: a dot would reach into a map, and a name told twice is a riddle."""
+    if isinstance(write, Delete):
+        return
+    if isinstance(write, Update):
+        names = [*write.fields, *write.increment, *write.remove, COMMIT_ID]
+        if len(set(names)) != len(names):
+            raise ValueError(f"one field changed twice: {names}")
+    else:
+        names = list(write.data)
+    for name in names:
+        if not isinstance(name, str) or not _FIELD.fullmatch(name):
+            raise ValueError(f"not a field name: {name!r}")
+
+
+def _is_guarded(update: Update, writes: Sequence[Write]) -> bool:
+    return any(
+        isinstance(other, Create)
+        or (isinstance(other, Update | Delete) and other.version is not None)
+        for other in writes
+        if other is not update
+    )
