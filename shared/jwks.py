@@ -66,7 +66,7 @@ class JWKS(Generic[K]):
         for member in members if isinstance(members, list) else ():
             try:
                 keys[member["kid"]] = self._read(member)
-            except (KeyError, TypeError, ValueError):
+            except (KeyError, TypeError, ValueError, AttributeError):
                 continue
         if not keys:
             raise ValueError("no usable key")

@@ -104,7 +104,7 @@ class MemoryDocuments:
     def _after(self, write: Write, commit_id: str) -> dict[str, Any] | None:
         if isinstance(write, Delete):
             return None
-        data = (
+        data: dict[str, Any] = (
             _updated(self._documents[write.path].data, write)
             if isinstance(write, Update)
             else _kept(write.data)
@@ -114,11 +114,12 @@ class MemoryDocuments:
 
 
 def _updated(present: Mapping[str, Any], write: Update) -> dict[str, Any]:
-    data = dict(present) | _kept(write.fields)
+    data: dict[str, Any] = {**present, **_kept(write.fields)}
     for name, step in write.increment.items():
         value = data.get(name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        data[name] = (value if is_number else 0) + step
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            value = 0
+        data[name] = value + step
     for name in write.remove:
         data.pop(name, None)
     return data

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import grpc
 from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.api_core.retry import Retry, if_transient_error
+from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1 import PublisherClient, PubsubMessage
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
@@ -36,7 +37,7 @@ class PubSubPublisher:
                 timeout=_TRY,
                 retry=Retry(predicate=if_transient_error, initial=0.1, timeout=_BUDGET),
             )
-        except (GoogleAPICallError, RetryError):
+        except (GoogleAPICallError, RetryError, GoogleAuthError):
             raise Unavailable("The topic does not answer") from None
 
     def _connected(self) -> PublisherClient:

@@ -3,20 +3,16 @@ Scheduler put on them. Source: Google's "Authenticate service-to-service: valida
 
 from __future__ import annotations
 
-import threading
-import time
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import jwt
-import urllib3
 
-from shared.errors import Unauthenticated, Unavailable
+from shared.errors import Unauthenticated
+from shared.jwks import JWKS
 
 _ISSUER = "https://accounts.google.com"
-# Seconds. The platform changes keys about daily and announces them a day ahead.
-_KEYS_LIVE = 300.0
-# At most one fetch in this time, or unknown key ids become a way to make us call out.
-_KEYS_PAUSE = 10.0
+# Seconds by which the platform's clock may differ from ours.
 _LEEWAY = 10
 
 
@@ -39,49 +35,41 @@ class PlatformSender:
     """Accepts RS256 tokens made for `audience` and the service account `caller`."""
 
     def __init__(self, jwks_url: str, audience: str, caller: str) -> None:
-        self._url = jwks_url
+        self._keys = JWKS(jwks_url, _read_jwk)
         self._audience = audience
         self._caller = caller
-        self._pool = urllib3.PoolManager(timeout=2.0, retries=1)
-        self._lock = threading.Lock()
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched = float("-inf")
 
     def check(self, token: str) -> None:
+        """Raises Unauthenticated, and Unavailable when the keys were never in reach."""
         try:
-            header = jwt.get_unverified_header(token)
-            claims = jwt.decode(
-                token,
-                self._key(str(header.get("kid", ""))).key,
-                algorithms=["RS256"],
-                audience=self._audience,
-                issuer=_ISSUER,
-                leeway=_LEEWAY,
-                options={"require": ["exp", "iat", "aud", "iss", "sub"]},
-            )
-        except jwt.PyJWTError:
+            claims = self._claims(token)
+        except (jwt.PyJWTError, ValueError, RecursionError):
             raise Unauthenticated from None
         if claims.get("email") != self._caller or claims.get("email_verified") is not True:
             raise Unauthenticated
 
-    def _key(self, kid: str) -> jwt.PyJWK:
-        with self._lock:
-            age = time.monotonic() - self._fetched
-            if age > _KEYS_LIVE or (kid not in self._keys and age > _KEYS_PAUSE):
-                self._fetch()
-            if kid not in self._keys:
-                raise Unauthenticated
-            return self._keys[kid]
+    def _claims(self, token: str) -> Mapping[str, Any]:
+        kid = jwt.get_unverified_header(token).get("kid")
+        key = self._keys.key(kid) if isinstance(kid, str) else None
+        if key is None:
+            raise Unauthenticated
+        claims: Mapping[str, Any] = jwt.decode(
+            token,
+            key.key,
+            algorithms=["RS256"],
+            audience=self._audience,
+            issuer=_ISSUER,
+            leeway=_LEEWAY,
+            options={"require": ["exp", "iat", "aud", "iss", "sub"]},
+        )
+        return claims
 
-    def _fetch(self) -> None:
-        try:
-            answer = self._pool.request("GET", self._url)
-            if answer.status != 200:
-                raise ValueError(f"status {answer.status}")
-            keys = jwt.PyJWKSet.from_json(answer.data.decode()).keys
-            self._keys = {str(key.key_id): key for key in keys}
-            self._fetched = time.monotonic()
-        except (urllib3.exceptions.HTTPError, ValueError, UnicodeDecodeError, jwt.PyJWTError):
-            # Keys fetched earlier go on serving through an outage of the key endpoint.
-            if not self._keys:
-                raise Unavailable("The platform's keys are out of reach") from None
+
+def _read_jwk(jwk: Mapping[str, Any]) -> jwt.PyJWK:
+    """Raises ValueError for anything but an RSA key."""
+    if jwk.get("kty") != "RSA":
+        raise ValueError("not an RSA key")
+    try:
+        return jwt.PyJWK(dict(jwk))
+    except jwt.PyJWTError as error:
+        raise ValueError(str(error)) from None

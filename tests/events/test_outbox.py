@@ -1,0 +1,160 @@
+"""An event leaves the outbox once it is published, whatever breaks in between."""
+
+from __future__ import annotations
+
+import base64
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+import pytest
+
+from shared.documents import AlreadyExists, Create, DocumentStore, Set
+from shared.errors import Unavailable
+from shared.events.model import Event, delivered
+from shared.events.outbox import MemoryPublisher, Outbox, stored
+from tests.fixtures.stores import WatchedDocuments
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+TRACE = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+
+
+class Happened(Event):
+    type: ClassVar[str] = "snaptask.test.v1.happened"
+    media_id: str
+
+
+def happened(identifier: str, minute: int = 0) -> Happened:
+    moment = NOON + timedelta(minutes=minute)
+    return Happened(id=identifier, occurred_at=moment, media_id="m")
+
+
+def ids(publisher: MemoryPublisher) -> list[str]:
+    return [attributes["id"] for _, attributes in publisher.messages]
+
+
+def waiting(documents: DocumentStore) -> list[str]:
+    return [doc.id for doc in documents.query("outbox")]
+
+
+def test_an_event_is_stored_with_its_cause_or_not_at_all(documents: DocumentStore) -> None:
+    documents.commit([Create("things/one", {}), stored(happened("e1"))])
+    with pytest.raises(AlreadyExists):
+        documents.commit([Create("things/one", {}), stored(happened("e2"))])
+    assert waiting(documents) == ["e1"]
+
+
+@pytest.mark.parametrize("trace", [TRACE, None])
+def test_flush_publishes_what_was_stored_and_forgets_it(
+    documents: DocumentStore, trace: str | None
+) -> None:
+    publisher = MemoryPublisher()
+    documents.commit([stored(happened("e1"), trace)])
+    Outbox(documents, publisher).flush("e1")
+    ((data, attributes),) = publisher.messages
+    assert json.loads(data) == {"id": "e1", "occurredAt": "2026-11-25T12:00:00Z", "mediaId": "m"}
+    assert attributes == {"id": "e1", "type": Happened.type} | (
+        {"traceparent": trace} if trace else {}
+    )
+    assert waiting(documents) == []
+
+
+def test_what_was_published_is_read_back_as_delivered(documents: DocumentStore) -> None:
+    publisher = MemoryPublisher()
+    documents.commit([stored(happened("e1"), TRACE)])
+    Outbox(documents, publisher).sweep()
+    ((data, attributes),) = publisher.messages
+    seen = delivered({"data": base64.b64encode(data).decode(), "attributes": attributes})
+    assert (seen.id, seen.type, seen.traceparent) == ("e1", Happened.type, TRACE)
+    assert Happened.model_validate_json(seen.data) == happened("e1")
+
+
+def test_flushing_what_was_swept_already_publishes_nothing(documents: DocumentStore) -> None:
+    publisher = MemoryPublisher()
+    outbox = Outbox(documents, publisher)
+    documents.commit([stored(happened("e1"))])
+    assert outbox.sweep() == 1
+    outbox.flush("e1")
+    outbox.flush("never")
+    assert ids(publisher) == ["e1"]
+
+
+def test_a_topic_out_of_reach_leaves_the_event_for_the_sweep(documents: DocumentStore) -> None:
+    publisher = MemoryPublisher()
+    outbox = Outbox(documents, publisher)
+    documents.commit([stored(happened("e1"))])
+    publisher.broken = True
+    outbox.flush("e1")
+    with pytest.raises(Unavailable):
+        outbox.sweep()
+    assert waiting(documents) == ["e1"]
+    publisher.broken = False
+    assert outbox.sweep() == 1
+    assert (ids(publisher), waiting(documents)) == (["e1"], [])
+
+
+@pytest.mark.parametrize("call", ["flush", "sweep"])
+def test_a_crash_between_publishing_and_forgetting_publishes_the_same_id_again(
+    documents: DocumentStore, call: str
+) -> None:
+    publisher = MemoryPublisher()
+    documents.commit([stored(happened("e1"))])
+
+    def crash(name: str, _: int) -> None:
+        if name == "commit":
+            raise Unavailable
+
+    dying = Outbox(WatchedDocuments(documents, crash), publisher)
+    if call == "flush":
+        dying.flush("e1")
+    else:
+        with pytest.raises(Unavailable):
+            dying.sweep()
+    assert waiting(documents) == ["e1"]
+    Outbox(documents, publisher).sweep()
+    assert ids(publisher) == ["e1", "e1"]
+    assert publisher.messages[0] == publisher.messages[1]
+    assert waiting(documents) == []
+
+
+def test_the_sweep_takes_the_oldest_first_and_all_in_the_end(documents: DocumentStore) -> None:
+    for first in range(0, 450, 90):
+        documents.commit(
+            [stored(happened(f"e{n:03}", minute=1000 - n)) for n in range(first, first + 90)]
+        )
+    publisher = MemoryPublisher()
+    outbox = Outbox(documents, publisher)
+    counts = [outbox.sweep() for _ in range(4)]
+    assert counts == [200, 200, 50, 0]
+    assert ids(publisher) == [f"e{n:03}" for n in reversed(range(450))]
+    assert waiting(documents) == []
+
+
+def test_sweeps_and_flushes_at_once_lose_nothing(documents: DocumentStore) -> None:
+    documents.commit([stored(happened(f"e{n}")) for n in range(40)])
+    publisher = MemoryPublisher()
+    outbox = Outbox(documents, publisher)
+    with ThreadPoolExecutor(8) as threads:
+        for n in range(40):
+            threads.submit(outbox.flush, f"e{n}")
+            if n % 10 == 0:
+                threads.submit(outbox.sweep)
+    outbox.sweep()
+    assert set(ids(publisher)) == {f"e{n}" for n in range(40)}
+    assert waiting(documents) == []
+
+
+def test_an_event_stored_while_the_sweep_publishes_stays_for_the_next(
+    documents: DocumentStore,
+) -> None:
+    documents.commit([stored(happened("e1"))])
+
+    class Slow(MemoryPublisher):
+        def publish(self, messages: object) -> None:
+            super().publish(messages)  # type: ignore[arg-type]
+            documents.commit([Set("things/x", {}), stored(happened(f"late{len(self.messages)}"))])
+
+    publisher = Slow()
+    assert Outbox(documents, publisher).sweep() == 1
+    assert waiting(documents) == ["late1"]
