@@ -1,0 +1,136 @@
+"""A streaming pull that is kept open: through outages, restarts and a missing subscription.
+
+On bare protobuf messages, as the official subscriber brings threads and a lease scheme of its own.
+Acknowledgements wait here while there is no stream, for Pub/Sub takes them on any later one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import grpc
+from google.pubsub_v1 import types
+
+_METHOD = "/google.pubsub.v1.Subscriber/StreamingPull"
+_REQUEST = types.StreamingPullRequest.pb()
+_RESPONSE = types.StreamingPullResponse.pb()
+# Seconds between looks for a Pub/Sub that went away: soon at first, then so that it is no load.
+_PAUSES = (0.1, 0.2, 0.5, 1.0)
+# Messages that may be unsettled at once. More than any test sends, less than memory minds.
+_OUTSTANDING = 1000
+_OPTIONS = (
+    # A message may have 10 MB and a response carries several.
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # A channel of its own for each stream: an old one stays in its back-off after an outage.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+class Pull:
+    """`on_message` gets each ReceivedMessage; `on_forgotten` is called when Pub/Sub itself is
+    gone, which in the emulator's case takes all messages along. `lease` is in seconds, 10-600:
+    how long Pub/Sub waits after the last word about a message."""
+
+    def __init__(
+        self,
+        address: str,
+        subscription: str,
+        lease: int,
+        on_message: Callable[[Any], None],
+        on_forgotten: Callable[[], None],
+    ) -> None:
+        self._address = address
+        self._subscription = subscription
+        self._lease = lease
+        self._on_message = on_message
+        self._on_forgotten = on_forgotten
+        self._acks: list[str] = []
+        self._deadlines: dict[str, int] = {}
+        self._news = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def ack(self, ack_id: str) -> None:
+        self._deadlines.pop(ack_id, None)
+        self._acks.append(ack_id)
+        self._tell()
+
+    def nack(self, ack_id: str) -> None:
+        self._deadlines[ack_id] = 0
+        self._tell()
+
+    def extend(self, ack_ids: Iterable[str]) -> None:
+        for ack_id in ack_ids:
+            self._deadlines.setdefault(ack_id, self._lease)
+        if self._deadlines:
+            self._tell()
+
+    async def flushed(self) -> None:
+        """Until everything said so far is on its way."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._stream()
+                failures = 0
+            except grpc.aio.AioRpcError as error:
+                failures = self._failed(error, failures)
+            await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+
+    def _failed(self, error: grpc.aio.AioRpcError, failures: int) -> int:
+        gone = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND)
+        if error.code() in gone:
+            self._acks.clear()
+            self._deadlines.clear()
+            self._idle.set()
+            self._on_forgotten()
+        return failures + 1
+
+    async def _stream(self) -> None:
+        async with grpc.aio.insecure_channel(self._address, options=_OPTIONS) as channel:
+            open_stream: Any = channel.stream_stream(
+                _METHOD,
+                request_serializer=_REQUEST.SerializeToString,
+                response_deserializer=_RESPONSE.FromString,
+            )
+            call = open_stream()
+            await call.write(
+                _REQUEST(
+                    subscription=self._subscription,
+                    stream_ack_deadline_seconds=self._lease,
+                    max_outstanding_messages=_OUTSTANDING,
+                )
+            )
+            writer = asyncio.create_task(self._write(call))
+            try:
+                while response := await call.read():
+                    for received in response.received_messages:
+                        self._on_message(received)
+            finally:
+                writer.cancel()
+                await asyncio.gather(writer, return_exceptions=True)
+
+    async def _write(self, call: Any) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            acks, self._acks = self._acks, []
+            deadlines, self._deadlines = self._deadlines, {}
+            await call.write(
+                _REQUEST(
+                    ack_ids=acks,
+                    modify_deadline_ack_ids=list(deadlines),
+                    modify_deadline_seconds=list(deadlines.values()),
+                )
+            )
+            if not self._news.is_set():
+                self._idle.set()
+
+    def _tell(self) -> None:
+        self._idle.clear()
+        self._news.set()

@@ -1,0 +1,106 @@
+"""Puts the platform together on one event loop: an HTTP port, a gRPC port, and the background."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from aiohttp import web
+
+from emulators.platform import files
+from emulators.platform.admin import Admin
+from emulators.platform.deliveries import LEASE, Deliveries, routes
+from emulators.platform.identity import Identity
+from emulators.platform.metadata import Certificates, IAMCredentials, MetadataServer
+from emulators.platform.scheduler import Scheduler
+from emulators.platform.secrets import SecretManager, Vault
+from infra.declaration import DECLARATION, Declaration
+
+# Seconds; functions' clients keep connections in pools and a race on closing costs a retry.
+_KEEP_ALIVE = 300
+# Seconds for requests that are under way at the end.
+_GRACE = 2.0
+
+
+@dataclass(frozen=True)
+class Options:
+    data: Path
+    project: str
+    pubsub: str
+    functions: Mapping[str, str]
+    """URL by name; what is not here gets no deliveries."""
+    host: str = "127.0.0.1"
+    port: int = 0
+    secrets_port: int = 0
+    admin: bool = False
+    lease: int = LEASE
+    declaration: Declaration = DECLARATION
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where it serves; `background` ends only when something broke."""
+
+    url: str
+    secrets: str
+    background: asyncio.Task[object]
+
+
+@asynccontextmanager
+async def serving(options: Options) -> AsyncIterator[Platform]:
+    """Raises files.InUse, and OSError for a port that is taken."""
+    lock = files.lock(options.data)
+    try:
+        names = [function.name for function in options.declaration.functions]
+        identity = Identity(options.data / "identity", options.project, names)
+        found = routes(options.declaration, options.project, dict(options.functions))
+        deliveries = Deliveries(options.pubsub, found, identity, options.lease)
+        scheduler = Scheduler(options.declaration, options.functions, identity)
+        admin = Admin(deliveries, scheduler, allowed=options.admin)
+        async with _grpc(options) as secrets, _http(options, identity, admin) as url:
+            background = asyncio.gather(deliveries.run(), scheduler.run())
+            task = asyncio.ensure_future(background)
+            try:
+                yield Platform(url, secrets, task)  # type: ignore[arg-type]
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+    finally:
+        os.close(lock)
+
+
+@asynccontextmanager
+async def _grpc(options: Options) -> AsyncIterator[str]:
+    # Two servers on one port would share its calls, and half of the secrets would be missing.
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    vault = Vault(options.data / "secrets.json", options.project)
+    server.add_generic_rpc_handlers([SecretManager(vault).handler()])
+    port = server.add_insecure_port(f"{options.host}:{options.secrets_port}")
+    await server.start()
+    try:
+        yield f"{options.host}:{port}"
+    finally:
+        await server.stop(_GRACE)
+
+
+@asynccontextmanager
+async def _http(options: Options, identity: Identity, admin: Admin) -> AsyncIterator[str]:
+    application = web.Application()
+    for part in (MetadataServer(identity), IAMCredentials(identity), Certificates(identity), admin):
+        application.add_routes(part.routes())
+    runner = web.AppRunner(
+        application, access_log=None, keepalive_timeout=_KEEP_ALIVE, shutdown_timeout=_GRACE
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, options.host, options.port)
+        await site.start()
+        port = runner.addresses[0][1]
+        yield f"http://{options.host}:{port}"
+    finally:
+        await runner.cleanup()
