@@ -15,6 +15,9 @@ from typing import Any, TextIO
 # The file is for looking back over a day's work, not an archive.
 _LARGEST = 20_000_000
 _WIDTH = 11
+# Google's emulators tell of every connection; on the terminal only their trouble counts.
+_TALKATIVE = ("firestore", "pubsub")
+_TROUBLE = ("WARN", "SEVERE", "ERROR", "Exception", "Error:")
 _COLOURS = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")
 
 
@@ -32,7 +35,7 @@ class Journal:
     def write(self, part: str, line: str) -> None:
         stamp = time.strftime("%H:%M:%S")
         self._file.write(f"{stamp} {part:<{_WIDTH}} {line}\n")
-        shown = readable(line)
+        shown = readable(part, line)
         if shown is not None:
             self._out.write(f"{stamp} {self._name(part)} {shown}\n")
             self._out.flush()
@@ -52,8 +55,10 @@ class Journal:
         return f"\033[{colour}m{name}\033[0m"
 
 
-def readable(line: str) -> str | None:
-    """What a person reads of a line; None for the platform's own health questions."""
+def readable(part: str, line: str) -> str | None:
+    """What a person reads of a line; None for what only fills the screen."""
+    if part in _TALKATIVE and not any(word in line for word in _TROUBLE):
+        return None
     record = _structured(line)
     if record is None:
         return line

@@ -65,6 +65,7 @@ class Supervisor:
 
     async def _work(self, session: aiohttp.ClientSession) -> None:
         started = time.monotonic()
+        self._journal.say(f"Starting {', '.join(self._processes)}")
         for process in self._processes.values():
             await process.start()
         await _together(self._processes[name].serves(session) for name in _FOUNDATION)

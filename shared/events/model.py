@@ -19,8 +19,9 @@ _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Event(BaseModel):
-    """A fact of a domain, in the past tense. `id` is the same whenever the fact is told again;
-    ids, not bodies: a consumer reads the present state itself."""
+    """A fact of a domain, in the past tense. `id` is the same whenever the fact is told again,
+    `owner` is the user whose data it is about; ids, not bodies: a consumer reads the present
+    state itself."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
@@ -29,6 +30,7 @@ class Event(BaseModel):
 
     id: str
     occurred_at: datetime
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
 
 T = TypeVar("T")
 
@@ -22,11 +21,17 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 
 
+def camel_case(name: str) -> str:
+    """`media_id` is mediaId. pydantic's own also raises a letter behind a digit (crc32C)."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
 class Model(BaseModel):
     """A request or response body, a query string or the text fields of a form."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel,
+        alias_generator=camel_case,
         populate_by_name=True,
         extra="forbid",
         frozen=True,

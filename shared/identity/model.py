@@ -122,4 +122,3 @@ class UserRegistered(Event):
     """The user exists; the address is in the store, not in the event."""
 
     type: ClassVar[str] = "snaptask.identity.v1.registered"
-    user: str

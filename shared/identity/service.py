@@ -64,7 +64,7 @@ class IdentityService:
             "updatedAt": now,
         }
         event = UserRegistered(
-            id=derived_id(UserRegistered.type, user_id), occurred_at=now, user=user_id
+            id=derived_id(UserRegistered.type, user_id), occurred_at=now, owner=user_id
         )
         with suppress(AlreadyExists):
             self._store.register(user_id, data, hashes, event)

@@ -170,7 +170,6 @@ class MediaReady(Event):
 
     type: ClassVar[str] = "snaptask.media.v1.ready"
     media_id: str
-    owner: str
     generation: str
 
 
@@ -179,7 +178,6 @@ class MediaRejected(Event):
 
     type: ClassVar[str] = "snaptask.media.v1.rejected"
     media_id: str
-    owner: str
     reason: str
 
 
@@ -188,7 +186,6 @@ class MediaTrashed(Event):
 
     type: ClassVar[str] = "snaptask.media.v1.trashed"
     media_id: str
-    owner: str
 
 
 class MediaDeleted(Event):
@@ -196,4 +193,3 @@ class MediaDeleted(Event):
 
     type: ClassVar[str] = "snaptask.media.v1.deleted"
     media_id: str
-    owner: str
