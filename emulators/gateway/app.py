@@ -163,12 +163,9 @@ def _problem(status: int, headers: Mapping[str, str] | None = None) -> web.Respo
     phrase = HTTPStatus(status).phrase
     slug = phrase.lower().replace(" ", "-")
     document = {"type": f"/problems/{slug}", "title": phrase, "status": status}
-    return web.Response(
-        text=json.dumps(document),
-        status=status,
-        headers={"X-Content-Type-Options": "nosniff", **(headers or {})},
-        content_type="application/problem+json",
-    )
+    fixed = {"Content-Type": "application/problem+json", "X-Content-Type-Options": "nosniff"}
+    body = json.dumps(document).encode()
+    return web.Response(body=body, status=status, headers={**fixed, **(headers or {})})
 
 
 def _files(pages: Path) -> list[tuple[str, Path]]:

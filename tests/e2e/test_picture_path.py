@@ -1,0 +1,128 @@
+"""The path of a picture through the whole local cloud, by the API that people use."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.fixtures import pictures
+from tests.fixtures.stack import Person, Stack, eventually, put
+
+pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
+
+
+def test_a_photograph_becomes_thumbnails_on_a_task(person: Person) -> None:
+    content = pictures.saved(pictures.photo(1600, 1200), "JPEG", quality=90)
+    task = person.task()
+    medium = person.settled(person.upload(content))
+    assert medium["state"] == "ready"
+    assert (medium["width"], medium["height"]) == (1600, 1200)
+    attached = person.api.post(f"/tasks/{task['id']}/attach-media", json={"mediaId": medium["id"]})
+    assert attached.json()["mediaCount"] == 1
+
+    whole = person.api.get(f"/tasks/{task['id']}/with-media").json()
+    (picture,) = whole["media"]
+    thumbnail = Image.open(io.BytesIO(httpx.get(picture["thumbnailUrl"]).content))
+    assert (thumbnail.format, thumbnail.size) == ("WEBP", (320, 240))
+    for rendition in medium["renditions"]:
+        made = Image.open(io.BytesIO(httpx.get(rendition["url"]).content))
+        assert max(made.size) == rendition["size"]
+
+
+def test_the_original_comes_back_to_the_byte_as_an_attachment(person: Person) -> None:
+    content = pictures.saved(pictures.photo(320, 240), "PNG")
+    medium = person.settled(person.upload(content, "image/png", fileName='Öl "1" %.png'))
+    redirect = person.api.get(f"/media/{medium['id']}/download")
+    assert redirect.status_code == 302
+    answer = httpx.get(redirect.headers["Location"])
+    assert answer.content == content
+    assert answer.headers["Content-Type"] == "image/png"
+    assert answer.headers["Content-Disposition"].startswith("attachment;")
+    assert "filename*=UTF-8''%C3%96l%20%221%22%20%25.png" in answer.headers["Content-Disposition"]
+
+
+def test_where_a_picture_was_taken_is_in_no_rendition(person: Person) -> None:
+    content = pictures.with_place(pictures.photo(640, 480), "JPEG")
+    medium = person.settled(person.upload(content))
+    assert b"SpyCamera" in content
+    for rendition in medium["renditions"]:
+        made = httpx.get(rendition["url"]).content
+        assert b"Exif" not in made
+        assert b"SpyCamera" not in made
+
+
+def test_the_first_snaptasks_multipart_upload_still_works(person: Person) -> None:
+    content = pictures.saved(pictures.photo(400, 300), "JPEG")
+    answer = person.api.post("/media/upload", files={"file": ("image.jpg", content)})
+    assert answer.status_code == 201
+    assert person.settled(answer.json()["id"])["state"] == "ready"
+
+
+def test_detached_is_not_deleted_and_trashed_is_gone(person: Person) -> None:
+    medium = person.settled(person.upload(pictures.saved(pictures.photo(320, 240), "JPEG")))
+    url, task = f"/media/{medium['id']}", person.task()
+    person.api.post(f"/tasks/{task['id']}/attach-media", json={"mediaId": medium["id"]})
+    assert person.api.delete(f"/tasks/{task['id']}/detach-media/{medium['id']}").status_code == 204
+    assert person.api.get(f"/tasks/{task['id']}/with-media").json()["media"] == []
+    assert person.api.get(url).status_code == 200
+    assert person.api.delete(url).status_code == 204
+    assert [person.api.get(url + rest).status_code for rest in ("", "/download")] == [404, 404]
+
+
+def test_every_change_is_in_the_audit_trail(stack: Stack, person: Person) -> None:
+    medium = person.settled(person.upload(pictures.saved(pictures.photo(320, 240), "JPEG")))
+    person.api.delete(f"/media/{medium['id']}")
+    me = person.api.get("/auth/me").json()["id"]
+    wanted = {"snaptask.media.v1.ready", "snaptask.media.v1.trashed"}
+    wanted.add("snaptask.identity.v1.registered")
+    seen = eventually(lambda: _audited(stack, me), lambda types: wanted <= set(types))
+    assert sorted(seen) == sorted(wanted), "one record for each event"
+
+
+def _audited(stack: Stack, owner: str) -> list[str]:
+    return [str(record["type"]) for record in stack.documents("audit") if record["owner"] == owner]
+
+
+def test_thirty_people_upload_at_once_and_nobody_loses_a_picture(stack: Stack) -> None:
+    contents = [pictures.saved(pictures.photo(200, 150, seed), "JPEG") for seed in range(30)]
+    with stack.person() as person, ThreadPoolExecutor(15) as threads:
+        media = list(threads.map(person.upload, contents))
+        states = list(threads.map(lambda one: person.settled(one)["state"], media))
+        assert states == ["ready"] * 30
+        listed = person.api.get("/media", params={"limit": 100}).json()["items"]
+        assert {one["id"] for one in listed} == set(media)
+
+
+def test_chaos_on_the_way_changes_nothing_in_the_end(stack: Stack, person: Person) -> None:
+    chaos = {"seed": 7, "duplicate": 0.5, "reorder": 0.5, "lostAck": 0.4, "failBefore": 0.3}
+    url = f"{stack.plan.url('platform')}/_emulator/chaos"
+    assert httpx.post(url, json=chaos).status_code == 200
+    try:
+        good = [pictures.saved(pictures.photo(200, 150, seed), "JPEG") for seed in range(8)]
+        media = [person.upload(content) for content in good]
+        bad = [person.upload(content[:-40]) for content in good[:3]]
+        assert [person.settled(one)["state"] for one in media] == ["ready"] * 8
+        assert [person.settled(one)["state"] for one in bad] == ["rejected"] * 3
+        assert eventually(lambda: stack.objects("inbox"), lambda names: not names) == []
+    finally:
+        assert httpx.delete(url).status_code < 300
+    owner = person.api.get("/auth/me").json()["id"]
+    wanted = ["snaptask.identity.v1.registered"]
+    wanted += ["snaptask.media.v1.ready"] * 8 + ["snaptask.media.v1.rejected"] * 3
+    assert eventually(lambda: sorted(_audited(stack, owner)), lambda seen: seen == wanted)
+
+
+def test_the_bytes_of_a_used_url_stay_what_they_were(person: Person) -> None:
+    content = pictures.saved(pictures.photo(320, 240), "JPEG")
+    ticket = person.ticket(content)
+    assert put(ticket, content).status_code == 200
+    assert person.settled(ticket["mediaId"])["state"] == "ready"
+    # The inbox is empty again, so the bucket takes the bytes; their event finds the medium
+    # settled and takes them away.
+    put(ticket, content)
+    medium = person.medium(ticket["mediaId"])
+    assert medium["state"] == "ready"
