@@ -8,7 +8,7 @@ export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
 .PHONY: help install constraints dev test test-fast check lint types bench reset doctor status logs
-.PHONY: openapi clean
+.PHONY: openapi screenshots clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ check: lint types test ## what CI runs
 
 openapi: $(STAMP) ## write docs/openapi.json from the route tables
 	$(BIN)/python -m tools.openapi
+
+screenshots: $(STAMP) ## take the README's pictures, while `make dev` runs
+	$(BIN)/python -m tools.screenshots
 
 bench: $(STAMP) ## measure, side by side, and print ratios
 	$(BIN)/python -m tests.bench

@@ -21,6 +21,7 @@ from google.oauth2.credentials import Credentials
 
 from emulators.plan import Plan
 from emulators.platform import topics
+from emulators.redrive import redrive
 from infra.declaration import DECLARATION, Bucket, Secret
 
 
@@ -35,6 +36,7 @@ def provision(plan: Plan) -> None:
     for bucket in DECLARATION.buckets:
         _make_bucket(client, plan, bucket)
     _make_secrets(plan)
+    redrive(plan, client)
 
 
 def _make_bucket(client: Client, plan: Plan, declared: Bucket) -> None:

@@ -116,6 +116,24 @@ def test_chaos_on_the_way_changes_nothing_in_the_end(stack: Stack, person: Perso
     assert eventually(lambda: sorted(_audited(stack, owner)), lambda seen: seen == wanted)
 
 
+def test_killing_the_function_at_work_loses_nothing(stack: Stack, person: Person) -> None:
+    content = pictures.saved(pictures.photo(2400, 1800), "JPEG", quality=90)
+    media = [person.upload(content) for _ in range(6)]
+    for _ in range(4):
+        # The worker; gunicorn's master starts another one, as Cloud Run would an instance.
+        master, worker = eventually(
+            lambda: stack.processes("thumbnails"), lambda seen: len(seen) == 2
+        )
+        assert worker.ppid() == master.pid
+        worker.kill()
+        eventually(worker.is_running, lambda running: not running)
+    assert [person.settled(one)["state"] for one in media] == ["ready"] * 6
+    owner = person.api.get("/auth/me").json()["id"]
+    wanted = ["snaptask.identity.v1.registered"] + ["snaptask.media.v1.ready"] * 6
+    assert eventually(lambda: sorted(_audited(stack, owner)), lambda seen: seen == wanted)
+    assert eventually(lambda: stack.objects("inbox"), lambda names: not names) == []
+
+
 def test_the_bytes_of_a_used_url_stay_what_they_were(person: Person) -> None:
     content = pictures.saved(pictures.photo(320, 240), "JPEG")
     ticket = person.ticket(content)
