@@ -7,58 +7,34 @@ them. Source: "Secret Manager RPC API", google.cloud.secretmanager.v1.
 from __future__ import annotations
 
 import logging
-import os
-import random
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import quote
 
-import google.auth
-import google.auth.transport.grpc
-import google.auth.transport.urllib3
 import grpc
-import urllib3
-from google.auth.exceptions import GoogleAuthError
-from google.cloud.secretmanager_v1.types import resources, service
 
 from shared.errors import Unavailable
+from shared.grpc_api import Tries, make_channel, messages, unary
 
+resources = messages("google.cloud.secretmanager_v1", "resources")
+service = messages("google.cloud.secretmanager_v1", "service")
 _List = service.ListSecretVersionsRequest.pb()
 _ListAnswer = service.ListSecretVersionsResponse.pb()
 _Access = service.AccessSecretVersionRequest.pb()
 _AccessAnswer = service.AccessSecretVersionResponse.pb()
 _ENABLED = resources.SecretVersion.State.ENABLED
 
+_EMULATOR = "SECRET_MANAGER_EMULATOR_HOST"
 _TARGET = "secretmanager.googleapis.com:443"
 _SERVICE = "/google.cloud.secretmanager.v1.SecretManagerService/"
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 # Seconds. A read takes 10-50 ms; two lost ones fit, and an outage is told within 3 s.
 _TRY = 1.0
 _BUDGET = 2.5
-_PAUSE = 0.05
 # Destroyed versions are listed too; one page holds more rotations than a decade has months.
 _PAGE = 250
-# An outage should end for us when it ends, not after gRPC's two minutes.
-_OPTIONS = (
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-)
-_TRANSIENT = frozenset(
-    {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.UNKNOWN,
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-    }
-)
 _GONE = frozenset({grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND})
 _log = logging.getLogger(__name__)
 
@@ -150,32 +126,25 @@ class SecretManager:
 
     def _call(self, method: Callable[[_Methods], Any], request: Any, name: str) -> Any | None:
         """The answer; None when there is nothing by that name (any more)."""
-        end = time.monotonic() + _BUDGET
-        pause = _PAUSE
-        while (left := end - time.monotonic()) > 0:
-            try:
-                return method(self._connected())(request, name, min(left, _TRY))
-            except grpc.RpcError as error:
-                code = error.code()
-                if code in _GONE:
-                    _log.error("secrets: %s is missing or disabled (%s)", name, code.name)
-                    return None
-                if code not in _TRANSIENT:
-                    # A grant that is missing: our mistake, mended without a deployment.
-                    _log.error("secrets: %s cannot be read (%s)", name, code.name)
-                    break
-            except GoogleAuthError as error:
-                _log.error("secrets: no credentials (%s)", type(error).__name__)
-                break
-            rest = max(0.0, end - time.monotonic())
-            time.sleep(min(pause * random.uniform(0.5, 1.5), rest))  # noqa: S311
-            pause *= 2
+        tries = Tries(_BUDGET, _TRY)
+        try:
+            for left in tries:
+                try:
+                    return method(self._connected())(request, name, left)
+                except grpc.RpcError as error:
+                    if error.code() in _GONE:
+                        _log.error("secrets: %s is missing or disabled", name)
+                        return None
+                    tries.note(error)
+        except grpc.RpcError as error:
+            # A grant that is missing: our mistake, mended without a deployment.
+            _log.error("secrets: %s cannot be read (%s)", name, error.code().name)
         raise Unavailable("The secrets are out of reach") from None
 
     def _connected(self) -> _Methods:
         with self._lock:
             if self._methods is None:
-                self._methods = _Methods(_channel())
+                self._methods = _Methods(make_channel(_TARGET, _EMULATOR))
             return self._methods
 
 
@@ -188,28 +157,13 @@ class _Methods:
         self.access = self._method("AccessSecretVersion", "name", _AccessAnswer)
 
     def _method(self, method: str, routed_by: str, answer: Any) -> Any:
-        call = self.channel.unary_unary(
-            _SERVICE + method,
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=answer.FromString,
-        )
+        call = unary(self.channel, _SERVICE + method, answer)
 
         def send(request: Any, name: str, timeout: float) -> Any:
             routing = ("x-goog-request-params", f"{routed_by}={quote(name, safe='')}")
             return call(request, timeout=timeout, metadata=[routing])
 
         return send
-
-
-def _channel() -> Any:
-    emulator = os.environ.get("SECRET_MANAGER_EMULATOR_HOST")
-    if emulator:
-        return grpc.insecure_channel(emulator, options=_OPTIONS)
-    credentials, _ = google.auth.default(scopes=[_SCOPE])
-    transport = google.auth.transport.urllib3.Request(urllib3.PoolManager())  # type: ignore[no-untyped-call]
-    return google.auth.transport.grpc.secure_authorized_channel(  # type: ignore[no-untyped-call]
-        credentials, transport, _TARGET, options=_OPTIONS
-    )
 
 
 def _version(found: Any) -> SecretVersion:

@@ -41,7 +41,8 @@ Text = Annotated[str, Field(min_length=1)]
 class Settings(BaseModel):
     """What every function reads."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Deferred: of all these models a function builds one.
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     environment: Literal["local", "production"]
     google_cloud_project: Text

@@ -11,8 +11,7 @@ from flask import Request, Response
 
 from shared.activity.audit import AuditTrail
 from shared.documents.firestore import FirestoreDocuments
-from shared.events.http import Receiver
-from shared.events.sender import platform_sender
+from shared.events.http import Receiver, platform_sender
 from shared.settings import EventSettings
 
 settings = EventSettings.read(os.environ)

@@ -10,10 +10,9 @@ import functions_framework
 from flask import Request, Response
 
 from shared.documents.firestore import FirestoreDocuments
-from shared.events.http import Receiver
+from shared.events.http import Receiver, platform_sender
 from shared.events.outbox import Outbox
 from shared.events.pubsub import PubSubPublisher
-from shared.events.sender import platform_sender
 from shared.media.expiry import UploadExpiry
 from shared.media.store import MediaStore
 from shared.settings import MaintenanceSettings

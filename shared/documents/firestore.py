@@ -11,23 +11,14 @@ Source: "Firestore RPC API", google.firestore.v1.
 from __future__ import annotations
 
 import os
-import random
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-import google.auth
-import google.auth.transport.grpc
-import google.auth.transport.urllib3
 import grpc
-import urllib3
-from google.cloud.firestore_v1.types import document as document_types
-from google.cloud.firestore_v1.types import firestore as request_types
-from google.cloud.firestore_v1.types import query as query_types
-from google.cloud.firestore_v1.types import write as write_types
 
 from shared.documents.indexes import Index, check_query
 from shared.documents.model import (
@@ -49,7 +40,13 @@ from shared.documents.model import (
     new_commit_id,
 )
 from shared.errors import Unavailable
+from shared.grpc_api import Tries, make_channel, messages, streamed, unary
 
+_PACKAGE = "google.cloud.firestore_v1"
+document_types = messages(_PACKAGE, "document")
+request_types = messages(_PACKAGE, "firestore")
+query_types = messages(_PACKAGE, "query")
+write_types = messages(_PACKAGE, "write")
 _Value = document_types.Value.pb()
 _Document = document_types.Document.pb()
 _Write = write_types.Write.pb()
@@ -63,30 +60,11 @@ _RunQueryAnswer = request_types.RunQueryResponse.pb()
 _Commit = request_types.CommitRequest.pb()
 _CommitAnswer = request_types.CommitResponse.pb()
 
+_EMULATOR = "FIRESTORE_EMULATOR_HOST"
 _TARGET = "firestore.googleapis.com:443"
-_SCOPE = "https://www.googleapis.com/auth/datastore"
 # Seconds. A healthy call takes 5-50 ms; two lost ones fit, and an outage is told within 3 s.
 _TRY = 1.0
 _BUDGET = 2.5
-_PAUSE = 0.05
-# gRPC waits up to two minutes before it dials again by default; an outage should end when it ends.
-_OPTIONS = (
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.max_receive_message_length", -1),
-)
-_TRANSIENT = frozenset(
-    {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.UNKNOWN,
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-    }
-)
 _CONFLICT = frozenset(
     {
         grpc.StatusCode.ALREADY_EXISTS,
@@ -158,7 +136,7 @@ class FirestoreDocuments:
         request = _Commit(
             database=self._database, writes=[self._write(write, commit_id) for write in writes]
         )
-        tries = _Tries()
+        tries = Tries(_BUDGET, _TRY)
         for left in tries:
             try:
                 self._connected().commit(request, timeout=left)
@@ -188,7 +166,7 @@ class FirestoreDocuments:
 
     def _call(self, method: Callable[[_Methods], Any], request: Any) -> list[Any]:
         """All answers of a streaming read; a read can be sent again at will."""
-        tries = _Tries()
+        tries = Tries(_BUDGET, _TRY)
         for left in tries:
             try:
                 return list(method(self._connected())(request, timeout=left))
@@ -268,71 +246,25 @@ class FirestoreDocuments:
         return message
 
 
-class _Tries:
-    """Hands out the seconds each try may take until the budget is spent."""
-
-    def __init__(self) -> None:
-        self._end = time.monotonic() + _BUDGET
-        self.ambiguous = False
-
-    def __iter__(self) -> Iterator[float]:
-        pause = _PAUSE
-        while (left := self._end - time.monotonic()) > 0:
-            yield min(left, _TRY)
-            rest = max(0.0, self._end - time.monotonic())
-            time.sleep(min(pause * random.uniform(0.5, 1.5), rest))  # noqa: S311
-            pause *= 2
-
-    def note(self, error: grpc.RpcError) -> None:
-        """Remember a failure after which another try makes sense; raise any other."""
-        if error.code() not in _TRANSIENT:
-            raise error
-        self.ambiguous = True
-
-
 class _Methods:
     """The three methods in use, on one channel."""
 
     def __init__(self, database: str) -> None:
-        emulator = os.environ.get("FIRESTORE_EMULATOR_HOST")
-        routing = f"database={quote(database, safe='')}"
+        self.channel = make_channel(_TARGET, _EMULATOR)
         metadata = [
-            ("x-goog-request-params", routing),
+            ("x-goog-request-params", f"database={quote(database, safe='')}"),
             ("google-cloud-resource-prefix", database),
         ]
-        if emulator:
-            # The emulator runs with deny-all rules; this is its documented way past them.
+        if _EMULATOR in os.environ:
+            # It runs with deny-all rules; this is its documented way past them.
             metadata.append(("authorization", "Bearer owner"))
-            self.channel = grpc.insecure_channel(emulator, options=_OPTIONS)
-        else:
-            credentials, _ = google.auth.default(scopes=[_SCOPE])
-            transport = google.auth.transport.urllib3.Request(  # type: ignore[no-untyped-call]
-                urllib3.PoolManager()
-            )
-            self.channel = google.auth.transport.grpc.secure_authorized_channel(  # type: ignore[no-untyped-call]
-                credentials, transport, _TARGET, options=_OPTIONS
-            )
         service = "/google.firestore.v1.Firestore/"
-        self.batch_get = _with(
-            metadata, self.channel.unary_stream, f"{service}BatchGetDocuments", _BatchGetAnswer
-        )
-        self.run_query = _with(
-            metadata, self.channel.unary_stream, f"{service}RunQuery", _RunQueryAnswer
-        )
-        self.commit = _with(metadata, self.channel.unary_unary, f"{service}Commit", _CommitAnswer)
-
-
-def _with(metadata: Sequence[tuple[str, str]], kind: Any, method: str, answer: Any) -> Any:
-    call = kind(
-        method,
-        request_serializer=lambda message: message.SerializeToString(),
-        response_deserializer=answer.FromString,
-    )
-
-    def send(request: Any, timeout: float) -> Any:
-        return call(request, timeout=timeout, metadata=metadata)
-
-    return send
+        batch_get = streamed(self.channel, f"{service}BatchGetDocuments", _BatchGetAnswer)
+        run_query = streamed(self.channel, f"{service}RunQuery", _RunQueryAnswer)
+        commit = unary(self.channel, f"{service}Commit", _CommitAnswer)
+        self.batch_get = partial(batch_get, metadata=metadata)
+        self.run_query = partial(run_query, metadata=metadata)
+        self.commit = partial(commit, metadata=metadata)
 
 
 def _conflict(error: grpc.RpcError, writes: Sequence[Write]) -> Exception:

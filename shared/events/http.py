@@ -41,6 +41,24 @@ class Sender(Protocol):
     def check(self, token: str) -> None: ...
 
 
+class SenderSettings(Protocol):
+    platform_jwks_url: str
+    platform_audience: str
+    platform_caller: str
+
+
+def platform_sender(settings: SenderSettings) -> Sender | None:
+    """None in the cloud: there IAM checks the caller before the function sees the request."""
+    if not settings.platform_caller:
+        return None
+    # Imported only where it is used: token verification is a tenth of a cold start.
+    from shared.events.sender import PlatformSender
+
+    return PlatformSender(
+        settings.platform_jwks_url, settings.platform_audience, settings.platform_caller
+    )
+
+
 class Receiver:
     """`on_finalized` takes storage events, `on_message` messages of our topics, `jobs` the
     schedules' paths. `sender` is None only in the cloud, where IAM has checked the caller before

@@ -24,7 +24,12 @@ class Event(BaseModel):
     state itself."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        # A function knows more events than it tells.
+        defer_build=True,
     )
     type: ClassVar[str]
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import quote
 
 import grpc
-from google.api_core.exceptions import GoogleAPICallError, RetryError
-from google.api_core.retry import Retry, if_transient_error
-from google.auth.exceptions import GoogleAuthError
-from google.pubsub_v1 import PublisherClient, PubsubMessage
-from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
 from shared.errors import Unavailable
+from shared.grpc_api import Tries, make_channel, messages, unary
 
+_types = messages("google.pubsub_v1", "pubsub")
+_Request = _types.PublishRequest.pb()
+_Answer = _types.PublishResponse.pb()
+
+_EMULATOR = "PUBSUB_EMULATOR_HOST"
+_TARGET = "pubsub.googleapis.com:443"
 # Seconds. A publish takes milliseconds; a topic out of reach must not hold a request for long,
 # as the sweep repeats what was not published.
 _TRY = 3.0
@@ -27,28 +30,35 @@ class PubSubPublisher:
     def __init__(self, topic: str) -> None:
         self._topic = topic
         self._lock = threading.Lock()
-        self._client: PublisherClient | None = None
+        self._channel: Any = None
+        self._call: Callable[..., Any] | None = None
 
     def publish(self, messages: Sequence[tuple[bytes, dict[str, str]]]) -> None:
+        request = _Request(topic=self._topic)
+        for data, attributes in messages:
+            request.messages.add(data=data, attributes=attributes)
+        routing = [("x-goog-request-params", f"topic={quote(self._topic, safe='')}")]
+        tries = Tries(_BUDGET, _TRY)
         try:
-            self._connected().publish(
-                topic=self._topic,
-                messages=[PubsubMessage(data=data, attributes=extra) for data, extra in messages],
-                timeout=_TRY,
-                retry=Retry(predicate=if_transient_error, initial=0.1, timeout=_BUDGET),
-            )
-        except (GoogleAPICallError, RetryError, GoogleAuthError):
-            raise Unavailable("The topic does not answer") from None
+            for left in tries:
+                try:
+                    self._connected()(request, timeout=left, metadata=routing)
+                    return
+                except grpc.RpcError as error:
+                    tries.note(error)
+        except grpc.RpcError as error:
+            raise Unavailable(f"The topic refuses messages ({error.code().name})") from None
+        raise Unavailable("The topic does not answer")
 
-    def _connected(self) -> PublisherClient:
+    def close(self) -> None:
         with self._lock:
-            if self._client is None:
-                emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
-                self._client = (
-                    PublisherClient(
-                        transport=PublisherGrpcTransport(channel=grpc.insecure_channel(emulator))
-                    )
-                    if emulator
-                    else PublisherClient()
-                )
-            return self._client
+            if self._channel is not None:
+                self._channel.close()
+                self._channel = self._call = None
+
+    def _connected(self) -> Callable[..., Any]:
+        with self._lock:
+            if self._call is None:
+                self._channel = make_channel(_TARGET, _EMULATOR)
+                self._call = unary(self._channel, "/google.pubsub.v1.Publisher/Publish", _Answer)
+            return self._call

@@ -4,7 +4,7 @@ Scheduler put on them. Source: Google's "Authenticate service-to-service: valida
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import jwt
 
@@ -14,21 +14,6 @@ from shared.jwks import JWKS
 _ISSUER = "https://accounts.google.com"
 # Seconds by which the platform's clock may differ from ours.
 _LEEWAY = 10
-
-
-class SenderSettings(Protocol):
-    platform_jwks_url: str
-    platform_audience: str
-    platform_caller: str
-
-
-def platform_sender(settings: SenderSettings) -> PlatformSender | None:
-    """None in the cloud: there IAM checks the caller before the function sees the request."""
-    if not settings.platform_caller:
-        return None
-    return PlatformSender(
-        settings.platform_jwks_url, settings.platform_audience, settings.platform_caller
-    )
 
 
 class PlatformSender:

@@ -37,6 +37,8 @@ class Model(BaseModel):
         frozen=True,
         allow_inf_nan=False,
         hide_input_in_errors=True,
+        # A function imports models of routes that it does not serve; those are never built.
+        defer_build=True,
     )
 
 

@@ -21,10 +21,8 @@ from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 import urllib3
-from google.auth import compute_engine
-from google.auth.exceptions import GoogleAuthError
-from google.auth.transport.urllib3 import Request as AuthRequest
 
+from shared.access_token import AccessTokens, MetadataTokens
 from shared.errors import Unavailable
 
 _ALGORITHM = "GOOG4-RSA-SHA256"
@@ -48,39 +46,31 @@ class BlobSigner(Protocol):
 
 
 class IAMBlobSigner:
-    """Signs as this function's own service account, `email`, by the credentials it runs with."""
+    """Signs as this function's own service account, `email`."""
 
-    def __init__(self, email: str, endpoint: str) -> None:
+    def __init__(self, email: str, endpoint: str, tokens: AccessTokens | None = None) -> None:
         self.email = email
         self._url = f"{endpoint}/v1/projects/-/serviceAccounts/{quote(email)}:signBlob"
         self._pool = urllib3.PoolManager(maxsize=_PARALLEL, timeout=_TIMEOUT, retries=False)
-        self._credentials = compute_engine.Credentials()  # type: ignore[no-untyped-call]
-        self._lock = threading.Lock()
+        self._tokens = tokens or MetadataTokens()
 
     def sign(self, content: bytes) -> bytes:
         body = json.dumps({"payload": base64.b64encode(content).decode()}).encode()
         # A signature asked for twice is the same signature, so a lost answer is asked for again.
         for last in (False, True):
             try:
-                headers = {"Authorization": f"Bearer {self._token()}"}
+                headers = {"Authorization": f"Bearer {self._tokens.token()}"}
                 answer = self._pool.request("POST", self._url, body=body, headers=headers)
                 if answer.status == 200:
                     return base64.b64decode(json.loads(answer.data)["signedBlob"], validate=True)
                 if answer.status < 500 and answer.status != 429:
                     break
-            except (urllib3.exceptions.HTTPError, GoogleAuthError):
+            except urllib3.exceptions.HTTPError:
                 if last:
                     break
             except (ValueError, KeyError, TypeError, binascii.Error):
                 break
         raise Unavailable("The signing service does not answer")
-
-    def _token(self) -> str:
-        with self._lock:
-            if not self._credentials.valid:
-                request = AuthRequest(self._pool)  # type: ignore[no-untyped-call]
-                self._credentials.refresh(request)  # type: ignore[no-untyped-call]
-            return str(self._credentials.token)
 
 
 class URLSigner:

@@ -17,15 +17,12 @@ import httpx
 import psutil
 
 from tests.bench.cold_start import EMPTY, environment_of, started
+from tests.bench.cpu import spent
 from tests.fixtures.stack import Person, Stack, announced, local_cloud
 
 ROUNDS = 5
 # Milliseconds of CPU, from the issue that asked for this benchmark.
 LIMITS = {"page of 20 tasks": 2.5, "create": 1.5, "sign": 1.2}
-
-
-def spent(processes: list[psutil.Process]) -> float:
-    return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 def per_request(

@@ -27,7 +27,7 @@ class Happened(Event):
 
 def happened(identifier: str, minute: int = 0) -> Happened:
     moment = NOON + timedelta(minutes=minute)
-    return Happened(id=identifier, occurred_at=moment, media_id="m")
+    return Happened(id=identifier, occurred_at=moment, owner="u", media_id="m")
 
 
 def ids(publisher: MemoryPublisher) -> list[str]:
@@ -53,7 +53,12 @@ def test_flush_publishes_what_was_stored_and_forgets_it(
     documents.commit([stored(happened("e1"), trace)])
     Outbox(documents, publisher).flush("e1")
     ((data, attributes),) = publisher.messages
-    assert json.loads(data) == {"id": "e1", "occurredAt": "2026-11-25T12:00:00Z", "mediaId": "m"}
+    assert json.loads(data) == {
+        "id": "e1",
+        "occurredAt": "2026-11-25T12:00:00Z",
+        "owner": "u",
+        "mediaId": "m",
+    }
     assert attributes == {"id": "e1", "type": Happened.type} | (
         {"traceparent": trace} if trace else {}
     )

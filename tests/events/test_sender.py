@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from shared.errors import Unauthenticated, Unavailable
-from shared.events.sender import PlatformSender, platform_sender
+from shared.events.http import platform_sender
+from shared.events.sender import PlatformSender
 from tests.fixtures.web import Answer, Web, as_json, serving
 
 AUDIENCE = "https://thumbnails.example"
