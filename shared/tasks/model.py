@@ -16,14 +16,18 @@ Priority = Literal["low", "normal", "high"]
 
 # A list of 20 tasks with the longest descriptions stays below half a megabyte.
 _LONGEST_DESCRIPTION = 10_000
-# Bounds one commit (a task's deletion takes its attachments along; Firestore takes 500 writes).
+# What a task can show on one page; beyond it an album is meant, not a task.
 MOST_PICTURES = 100
 
 
 def _zoned(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("needs a time zone, such as Z")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        # In the years 1 and 9999 a zone can lead out of what a timestamp holds.
+        raise ValueError("is beyond the calendar") from None
 
 
 def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:

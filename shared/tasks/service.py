@@ -54,7 +54,8 @@ class TaskService:
         key raises Conflict."""
         now = self._clock()
         fingerprint = hashlib.sha256(draft.model_dump_json().encode()).hexdigest()
-        task_id = new_id() if key is None else derived_id("task", owner, key)
+        # An empty header is none, or all who send it would meet each other's first request.
+        task_id = derived_id("task", owner, key) if key else new_id()
         data = {
             **_fields(draft.model_dump()),
             "owner": owner,
@@ -104,7 +105,8 @@ class TaskService:
         # Both look alike from outside: somebody else's picture and none.
         if not self._pictures.is_attachable(owner, checked_id(media_id)):
             raise NotFound("There is no such picture")
-        if int(task.fields["mediaCount"]) >= MOST_PICTURES:
+        is_full = int(task.fields["mediaCount"]) >= MOST_PICTURES
+        if is_full and self._store.attachment(task_id, media_id) is None:
             raise Conflict(f"A task carries at most {MOST_PICTURES} pictures")
         try:
             self._store.attach(task, media_id, self._clock())
@@ -114,9 +116,17 @@ class TaskService:
 
     def detach(self, owner: str, task_id: str, media_id: str) -> None:
         checked_id(media_id)
+        was_there = False
 
         def once(task: Task) -> None:
-            if not self._store.detach(task, media_id, self._clock()):
+            nonlocal was_there
+            attachment = self._store.attachment(task.id, media_id)
+            if attachment is not None:
+                was_there = True
+                self._store.detach(task, attachment, self._clock())
+            elif not was_there:
+                # Gone only since the last round, it is detached as asked: by somebody else, or
+                # by ourselves when the answer was lost.
                 raise NotFound
 
         self._on_present(owner, task_id, None, once)
