@@ -159,6 +159,7 @@ class ReadURLs:
         url = self._signer.url("GET", bucket, name, now=now, expires_in=READ_EXPIRY)
         with self._lock:
             self._kept[bucket, name] = (now + READ_EXPIRY, url)
+            self._kept.move_to_end((bucket, name))
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return url
