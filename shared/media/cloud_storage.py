@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import requests
 from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
 from google.api_core.retry import Retry
-from google.auth import compute_engine
-from google.auth.exceptions import GoogleAuthError
+from google.auth.credentials import Credentials
 from google.cloud.storage import Blob, Client
 from google.cloud.storage.retry import DEFAULT_RETRY
 
+from shared.access_token import AccessTokens, MetadataTokens
 from shared.errors import Unavailable
 from shared.media.objects import ObjectVersion
 
@@ -26,9 +26,10 @@ T = TypeVar("T")
 
 
 class CloudStorageObjects:
-    def __init__(self, project: str, endpoint: str) -> None:
+    def __init__(self, project: str, endpoint: str, tokens: AccessTokens | None = None) -> None:
         self._project = project
         self._endpoint = endpoint
+        self._account = _Account(tokens or MetadataTokens())
         self._lock = threading.Lock()
         self._client: Client | None = None
 
@@ -92,10 +93,24 @@ class CloudStorageObjects:
             if self._client is None:
                 self._client = Client(
                     project=self._project,
-                    credentials=compute_engine.Credentials(),  # type: ignore[no-untyped-call]
+                    credentials=self._account,
                     client_options={"api_endpoint": self._endpoint},
                 )
             return self._client
+
+
+class _Account(Credentials):
+    """Our tokens in the client's form; they know themselves when to be renewed."""
+
+    def __init__(self, tokens: AccessTokens) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._tokens = tokens
+
+    def before_request(self, request: Any, method: str, url: str, headers: dict[str, str]) -> None:
+        headers["authorization"] = f"Bearer {self._tokens.token()}"
+
+    def refresh(self, request: Any) -> None:
+        """Called after a 401, which another token than the kept one would not mend."""
 
 
 _UNEXPECTED = object()
@@ -115,5 +130,5 @@ def _asked(
         if present is not _UNEXPECTED:
             return present  # type: ignore[return-value]
         raise Unavailable("Cloud Storage refused a precondition") from None
-    except (GoogleAPIError, GoogleAuthError, requests.RequestException, OSError) as error:
+    except (GoogleAPIError, requests.RequestException, OSError) as error:
         raise Unavailable(f"Cloud Storage does not answer ({type(error).__name__})") from None

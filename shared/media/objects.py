@@ -27,8 +27,8 @@ class ObjectStore(Protocol):
         ...
 
     def copy(self, source: ObjectVersion, bucket: str, name: str, content_type: str) -> bool:
-        """Server-side copy to a name that nothing else writes; False when the source is gone
-        and nothing stands at the target."""
+        """Server-side copy to a name that nothing else writes; False when the source is gone.
+        When the copy stands already and the source is gone, either answer is right."""
         ...
 
     def write(self, bucket: str, name: str, content: bytes, content_type: str) -> None:

@@ -1,0 +1,210 @@
+"""One contract over the object store in memory and on Cloud Storage (the strict emulator)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from shared.errors import Unavailable
+from shared.media import cloud_storage
+from shared.media.cloud_storage import CloudStorageObjects
+from shared.media.objects import MemoryObjects, ObjectStore, ObjectVersion
+from tests.emulators.storage.service import Service, running
+from tests.fixtures.emulated import free_port
+
+PHOTO = bytes(range(256)) * 2000
+
+
+@dataclass
+class World:
+    store: ObjectStore
+    put: Callable[[str, str, bytes], int]
+    """A client's upload; returns its generation."""
+    live: Callable[[str], dict[str, tuple[bytes, str]]]
+    """Names of a bucket with bytes and type."""
+    inbox: str
+    media: str
+
+    def upload(self, content: bytes = PHOTO, name: str = "uploads/a") -> ObjectVersion:
+        return ObjectVersion(self.inbox, name, self.put(self.inbox, name, content))
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(tmp_path_factory.mktemp("objects")) as running_service:
+        yield running_service
+
+
+class Tokens:
+    """`broken` is a metadata server that does not answer."""
+
+    broken = False
+
+    def token(self) -> str:
+        if self.broken:
+            raise Unavailable
+        return "t"
+
+
+@pytest.fixture(params=["memory", pytest.param("storage", marks=pytest.mark.emulated)])
+def world(request: pytest.FixtureRequest) -> World:
+    if request.param == "memory":
+        return _in_memory()
+    return _on_storage(request.getfixturevalue("service"))
+
+
+def _in_memory() -> World:
+    objects = MemoryObjects()
+    return World(
+        objects,
+        lambda bucket, name, content: objects.put(bucket, name, content, "x/client"),
+        lambda bucket: {n: found[1:] for (b, n), found in objects.objects.items() if b == bucket},
+        "inbox",
+        "media",
+    )
+
+
+def _on_storage(service: Service, tokens: Tokens | None = None) -> World:
+    inbox, media = (f"{kind}-{secrets.token_hex(4)}" for kind in ("inbox", "media"))
+    for name in (inbox, media):
+        service.bucket(name)
+
+    def put(bucket: str, name: str, content: bytes) -> int:
+        blob = service.client.bucket(bucket).blob(name)
+        blob.metadata = {"evil": "1"}
+        blob.upload_from_string(content, content_type="x/client")
+        return int(blob.generation)
+
+    def live(bucket: str) -> dict[str, tuple[bytes, str]]:
+        blobs = service.client.list_blobs(bucket)
+        return {blob.name: (blob.download_as_bytes(), blob.content_type) for blob in blobs}
+
+    return World(
+        CloudStorageObjects("test", service.url, tokens or Tokens()), put, live, inbox, media
+    )
+
+
+def test_exactly_that_generation_is_read(world: World) -> None:
+    first = world.upload(b"one")
+    assert world.store.read(first) == b"one"
+    second = world.upload(b"two")
+    assert world.store.read(second) == b"two"
+    assert world.store.read(first) is None
+    assert world.store.read(ObjectVersion(world.inbox, "nothing", 1)) is None
+
+
+def test_a_copy_carries_the_bytes_and_the_type_that_was_given(world: World) -> None:
+    assert world.store.copy(world.upload(), world.media, "a/1", "image/jpeg") is True
+    assert world.live(world.media) == {"a/1": (PHOTO, "image/jpeg")}
+
+
+def test_a_copy_that_was_made_stands(world: World) -> None:
+    source = world.upload()
+    assert world.store.copy(source, world.media, "a/1", "image/jpeg") is True
+    assert world.store.copy(source, world.media, "a/1", "image/png") is True
+    assert world.live(world.media)["a/1"] == (PHOTO, "image/jpeg")
+    world.store.delete(source)
+    world.store.copy(source, world.media, "a/1", "image/jpeg")
+    assert world.live(world.media) == {"a/1": (PHOTO, "image/jpeg")}
+
+
+def test_a_generation_that_was_replaced_is_not_promoted(world: World) -> None:
+    first = world.upload()
+    world.upload(b"evil")
+    assert world.store.copy(first, world.media, "a/1", "image/jpeg") is False
+    assert world.live(world.media) == {}
+
+
+def test_what_was_written_first_stays(world: World) -> None:
+    for content in (b"one", b"two"):
+        world.store.write(world.media, "a/1/320.webp", content, "image/webp")
+    assert world.live(world.media) == {"a/1/320.webp": (b"one", "image/webp")}
+
+
+def test_deleting_takes_that_generation_and_no_later_one(world: World) -> None:
+    first = world.upload(b"one")
+    world.store.delete(first)
+    assert world.live(world.inbox) == {}
+    world.store.delete(first)
+    second = world.upload(b"two")
+    world.store.delete(first)
+    assert world.store.read(second) == b"two"
+
+
+def test_discarding_takes_whatever_is_there(world: World) -> None:
+    world.store.write(world.media, "a", b"one", "image/webp")
+    world.store.discard(world.media, "a")
+    world.store.discard(world.media, "a")
+    assert world.live(world.media) == {}
+
+
+@pytest.mark.emulated
+def test_nothing_that_a_client_wrote_beside_the_bytes_travels_along(service: Service) -> None:
+    world = _on_storage(service)
+    world.store.copy(world.upload(), world.media, "a/1", "image/jpeg")
+    blob = service.client.bucket(world.media).get_blob("a/1")
+    assert blob is not None
+    assert not blob.metadata
+    assert blob.cache_control == "private, max-age=300"
+
+
+# Trouble
+
+
+@pytest.mark.emulated
+def test_a_passing_503_is_bridged(service: Service) -> None:
+    world = _on_storage(service)
+    source = world.upload()
+    for method in ("GET", "POST", "POST", "DELETE"):
+        _fault(service, method)
+    assert world.store.read(source) == PHOTO
+    assert world.store.copy(source, world.media, "a/1", "image/jpeg") is True
+    world.store.write(world.media, "b", b"two", "image/webp")
+    world.store.delete(source)
+    assert world.live(world.inbox) == {}
+    assert set(world.live(world.media)) == {"a/1", "b"}
+
+
+def _fault(service: Service, method: str) -> None:
+    fault = {"kind": "status", "method": method, "path_prefix": "/", "status": 503}
+    answer = httpx.post(f"{service.url}/_emulator/faults", json=fault)
+    assert answer.status_code == 201, answer.text
+
+
+@pytest.mark.emulated
+def test_storage_that_is_gone_is_told_within_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = cloud_storage._RETRY.with_timeout(0.5)
+    monkeypatch.setattr(cloud_storage, "_RETRY", short)
+    store = CloudStorageObjects("test", f"http://127.0.0.1:{free_port()}", Tokens())
+    version = ObjectVersion("b", "n", 1)
+    for call in (
+        lambda: store.read(version),
+        lambda: store.copy(version, "c", "n", "image/jpeg"),
+        lambda: store.write("b", "n", b"", "image/webp"),
+        lambda: store.delete(version),
+    ):
+        with pytest.raises(Unavailable):
+            call()
+
+
+@pytest.mark.emulated
+def test_a_bucket_that_is_missing_is_an_outage_and_no_answer(service: Service) -> None:
+    world = _on_storage(service)
+    with pytest.raises(Unavailable):
+        world.store.write("no-such-bucket", "n", b"", "image/webp")
+
+
+@pytest.mark.emulated
+def test_without_a_token_nothing_is_done(service: Service) -> None:
+    tokens = Tokens()
+    world = _on_storage(service, tokens)
+    source = world.upload()
+    tokens.broken = True
+    with pytest.raises(Unavailable):
+        world.store.delete(source)
+    tokens.broken = False
+    assert world.store.read(source) == PHOTO
