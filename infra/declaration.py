@@ -255,10 +255,6 @@ DECLARATION = Declaration(
         ),
         Index(
             "media",
-            (("owner", "ASCENDING"), ("createdAt", "DESCENDING"), ("__name__", "DESCENDING")),
-        ),
-        Index(
-            "media",
             (
                 ("owner", "ASCENDING"),
                 ("state", "ASCENDING"),

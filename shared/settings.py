@@ -57,6 +57,7 @@ class Settings(BaseModel):
         wrong = []
         try:
             settings = cls.model_validate(values)
+            wrong += settings._contradictions()
         except ValidationError as error:
             for one in error.errors(include_url=False, include_input=False):
                 wrong.append(f"{str(one['loc'][0]).upper()}: {one['msg']}")
@@ -67,6 +68,10 @@ class Settings(BaseModel):
         if wrong:
             raise SettingsError(f"{cls.__name__}: " + "; ".join(wrong))
         return settings
+
+    def _contradictions(self) -> list[str]:
+        """What is wrong although each value alone is right."""
+        return []
 
 
 class _Tokens(Settings):
@@ -102,6 +107,14 @@ class EventSettings(Settings):
     platform_jwks_url: str = ""
     platform_audience: str = ""
     platform_caller: str = ""
+
+    def _contradictions(self) -> list[str]:
+        needed = ("platform_jwks_url", "platform_audience") if self.platform_caller else ()
+        return [
+            f"{name.upper()}: is needed to verify PLATFORM_CALLER"
+            for name in needed
+            if not getattr(self, name)
+        ]
 
 
 class MaintenanceSettings(EventSettings):

@@ -1,0 +1,127 @@
+"""A function starts with all of its settings, right, or says everything that is wrong."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from shared.settings import (
+    AuthSettings,
+    EventSettings,
+    MaintenanceSettings,
+    MediaSettings,
+    Settings,
+    SettingsError,
+    TasksSettings,
+    ThumbnailsSettings,
+)
+
+BASE = {"ENVIRONMENT": "local", "GOOGLE_CLOUD_PROJECT": "p"}
+WHOLE = {
+    **BASE,
+    "ALLOWED_ORIGINS": " https://a.example , ,http://localhost:3000",
+    "ISSUER": "https://i.example",
+    "JWKS_URL": "https://i.example/jwks",
+    "SIGNER_EMAIL": "tasks@p.iam.gserviceaccount.com",
+    "RENDITIONS_BUCKET": "renditions",
+    "INBOX_BUCKET": "inbox",
+    "MEDIA_BUCKET": "media",
+    "EVENTS_TOPIC": "projects/p/topics/t",
+    "SIGNING_KEY_SECRET": "projects/p/secrets/a",
+    "TOKEN_HMAC_SECRET": "projects/p/secrets/b",
+}
+MODELS: list[type[Settings]] = [
+    AuthSettings,
+    EventSettings,
+    MaintenanceSettings,
+    MediaSettings,
+    TasksSettings,
+    ThumbnailsSettings,
+]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_whole_environment_is_read(model: type[Settings]) -> None:
+    settings = model.read(WHOLE | {"UNRELATED": "x", "PATH": "/bin"})
+    assert settings.environment == "local"
+    assert settings.allowed_origins == ("https://a.example", "http://localhost:3000")
+    for name in model.model_fields:
+        if name.upper() in WHOLE and name != "allowed_origins":
+            assert getattr(settings, name) == WHOLE[name.upper()]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_everything_that_is_missing_is_told_at_once(model: type[Settings]) -> None:
+    required = {name.upper() for name, field in model.model_fields.items() if field.is_required()}
+    with pytest.raises(SettingsError) as told:
+        model.read({})
+    assert model.__name__ in str(told.value)
+    assert all(f"{name}: " in str(told.value) for name in required)
+    with pytest.raises(SettingsError) as told:
+        model.read(dict.fromkeys(required, ""))
+    assert all(f"{name}: " in str(told.value) for name in required)
+
+
+@pytest.mark.parametrize("environment", ["", "Production", "prod", "production ", "staging"])
+def test_an_unknown_environment_is_fatal(environment: str) -> None:
+    with pytest.raises(SettingsError, match="ENVIRONMENT"):
+        Settings.read(BASE | {"ENVIRONMENT": environment})
+
+
+LOCAL = [
+    "FIRESTORE_EMULATOR_HOST",
+    "PUBSUB_EMULATOR_HOST",
+    "SECRET_MANAGER_EMULATOR_HOST",
+    "STORAGE_EMULATOR_HOST",
+    "GCE_METADATA_HOST",
+    "PLATFORM_JWKS_URL",
+    "PLATFORM_CALLER",
+]
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", LOCAL)
+def test_an_emulator_in_production_is_fatal(model: type[Settings], name: str) -> None:
+    production = WHOLE | {"ENVIRONMENT": "production"}
+    model.read(production | {name: ""})
+    with pytest.raises(SettingsError, match=f"{name}: is for the local cloud"):
+        model.read(production | {name: "127.0.0.1:8080"})
+
+
+def test_emulators_and_gaps_are_told_together() -> None:
+    with pytest.raises(SettingsError) as told:
+        MediaSettings.read({"ENVIRONMENT": "production"} | dict.fromkeys(LOCAL, "x"))
+    for name in [*LOCAL, "GOOGLE_CLOUD_PROJECT", "ISSUER", "INBOX_BUCKET"]:
+        assert f"{name}: " in str(told.value)
+
+
+def test_the_error_holds_no_value() -> None:
+    with pytest.raises(SettingsError) as told:
+        Settings.read(BASE | {"ENVIRONMENT": "hunter2"})
+    assert "hunter2" not in str(told.value)
+
+
+@pytest.mark.parametrize("floor", ["7", "65", "x", "", "8.5"])
+def test_a_password_floor_out_of_bounds_is_fatal(floor: str) -> None:
+    with pytest.raises(SettingsError, match="PASSWORD_FLOOR"):
+        AuthSettings.read(WHOLE | {"PASSWORD_FLOOR": floor})
+    assert AuthSettings.read(WHOLE | {"PASSWORD_FLOOR": "15"}).password_floor == 15
+
+
+@pytest.mark.parametrize("missing", ["PLATFORM_JWKS_URL", "PLATFORM_AUDIENCE"])
+def test_a_caller_that_could_never_be_verified_is_fatal(missing: str) -> None:
+    """The function would start, and refuse every delivery at run time."""
+    platform = {
+        "PLATFORM_JWKS_URL": "http://127.0.0.1:1/certs",
+        "PLATFORM_AUDIENCE": "http://127.0.0.1:3004",
+        "PLATFORM_CALLER": "platform@p.iam.gserviceaccount.com",
+    }
+    EventSettings.read(BASE | platform)
+    with pytest.raises(SettingsError, match=missing):
+        EventSettings.read(BASE | platform | {missing: ""})
+
+
+def test_settings_do_not_change() -> None:
+    settings = Settings.read(BASE)
+    with pytest.raises(ValidationError):
+        settings.environment = "production"  # type: ignore[misc]
