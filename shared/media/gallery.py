@@ -119,13 +119,13 @@ class Gallery:
 
     def cancel(self, owner: str, media_id: str) -> None:
         """Give up an upload; what still arrives for it deletes itself. Raises Conflict when it
-        is no longer waiting for one."""
+        is no longer waiting for one, NotFound when it was given up already."""
         medium = self.own(owner, media_id)
         if medium.state == "pending":
             try:
                 self._store.change(medium, "deleted", {}, self._departure(medium, "deleted"))
             except PreconditionFailed:
-                pass
+                self.own(owner, media_id)
             else:
                 return
         raise Conflict("This upload has arrived already; delete the medium instead")

@@ -7,7 +7,9 @@ Deliveries come at least once, in any order, at the same time. What makes that h
 - one commit, guarded by the medium's version, makes the medium ready and stores the event; who
   loses it finds the medium settled;
 - only after it the inbox object goes. A crash anywhere before leaves the upload for the next
-  delivery, a crash after it leaves an object whose next delivery deletes it.
+  delivery, a crash after it leaves an object whose next delivery deletes it;
+- a delivery that finds the medium settled otherwise takes back what an earlier one, that did not
+  get to its commit, may have promoted.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from shared.media.model import (
     rendition_name,
 )
 from shared.media.objects import ObjectStore, ObjectVersion
-from shared.media.renditions import Rejected, Rendered, render
+from shared.media.renditions import SIZES, Rejected, Rendered, render
 from shared.media.store import MediaStore, PreconditionFailed
 
 _INBOX_NAME = re.compile(r"uploads/([a-z2-7]{20})")
@@ -61,16 +63,13 @@ class Pipeline:
             _log.warning("an event of another bucket: %s", event.bucket)
             return
         upload = ObjectVersion(event.bucket, event.name, event.generation)
-        medium = self._awaiting(event.name)
-        if medium is not None:
-            self._settle(medium, upload, event.size)
-        self._objects.delete(upload)
-
-    def _awaiting(self, name: str) -> Medium | None:
-        """The medium that still waits for an object of this name."""
-        match = _INBOX_NAME.fullmatch(name)
+        match = _INBOX_NAME.fullmatch(event.name)
         medium = self._store.get(match[1]) if match else None
-        return medium if medium is not None and medium.state == "pending" else None
+        if medium is not None and medium.state == "pending":
+            self._settle(medium, upload, event.size)
+        elif medium is not None:
+            self._withdraw(medium, upload)
+        self._objects.delete(upload)
 
     def _settle(self, medium: Medium, upload: ObjectVersion, size: int) -> None:
         try:
@@ -103,7 +102,7 @@ class Pipeline:
             owner=medium.owner,
             generation=str(upload.generation),
         )
-        self._change(medium, "ready", fields, ready)
+        self._change(medium, upload, "ready", fields, ready)
 
     def _promote(self, medium: Medium, upload: ObjectVersion, rendered: Rendered) -> bool:
         name = media_name(medium.id, upload.generation)
@@ -125,26 +124,33 @@ class Pipeline:
             owner=medium.owner,
             reason=reason,
         )
-        self._change(medium, "rejected", {"reason": reason}, rejected)
+        self._change(medium, upload, "rejected", {"reason": reason}, rejected)
 
-    def _change(self, medium: Medium, state: State, fields: dict[str, Any], event: Event) -> None:
+    def _change(
+        self,
+        medium: Medium,
+        upload: ObjectVersion,
+        state: State,
+        fields: dict[str, Any],
+        event: Event,
+    ) -> None:
         try:
             self._store.change(medium, state, fields, event)
         except PreconditionFailed:
             # Settled by another delivery, or given up by its owner meanwhile.
-            self._withdraw(medium, fields)
+            present = self._store.get(medium.id)
+            if present is not None:
+                self._withdraw(present, upload)
             return
         self._outbox.flush(event.id)
 
-    def _withdraw(self, medium: Medium, fields: dict[str, Any]) -> None:
-        """Take back what was promoted for a medium that did not become ready with it."""
-        generation = fields.get("generation")
-        present = self._store.get(medium.id)
-        if generation is None or (present and present.fields.get("generation") == generation):
+    def _withdraw(self, medium: Medium, upload: ObjectVersion) -> None:
+        """Take back what may have been promoted of an upload, unless the settled medium is it."""
+        if medium.fields.get("generation") == str(upload.generation):
             return
-        self._objects.discard(self._buckets.media, media_name(medium.id, int(generation)))
-        for rendition in fields["renditions"]:
-            name = rendition_name(medium.id, int(generation), rendition["size"])
+        self._objects.discard(self._buckets.media, media_name(medium.id, upload.generation))
+        for size in SIZES:
+            name = rendition_name(medium.id, upload.generation, size)
             self._objects.discard(self._buckets.renditions, name)
 
 

@@ -76,12 +76,16 @@ class MediaStore:
         """Move to `state` and store the event that says so, in one commit. Raises
         PreconditionFailed when `medium` is no longer the present state."""
         changed = {**fields, "state": state, "updatedAt": event.occurred_at}
-        self._documents.commit(
-            [
-                Update(f"media/{medium.id}", changed, version=medium.version),
-                stored(event, medium.fields.get("traceparent")),
-            ]
-        )
+        try:
+            self._documents.commit(
+                [
+                    Update(f"media/{medium.id}", changed, version=medium.version),
+                    stored(event, medium.fields.get("traceparent")),
+                ]
+            )
+        except AlreadyExists:
+            # The same change by another: which of the two guards is told is the store's choice.
+            raise PreconditionFailed(f"media/{medium.id}") from None
 
 
 __all__ = ["AlreadyExists", "MediaStore", "PreconditionFailed"]

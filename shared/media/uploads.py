@@ -87,12 +87,19 @@ class Uploads:
             try:
                 self._deliver(self._signed(medium), file.stream)
             except Unavailable:
-                if key is None:
-                    # Nobody can name this medium again; should the bytes have arrived all the
-                    # same, their event deletes them.
-                    self._gallery.cancel(owner, medium.id)
-                raise
+                if key is not None or self._is_given_up(owner, medium.id):
+                    raise
         return self._gallery.read(owner, medium.id)
+
+    def _is_given_up(self, owner: str, media_id: str) -> bool:
+        """Without a key nobody can name the medium again, so it is given up; should the bytes
+        still arrive, their event deletes them. False when they have arrived and been settled:
+        only the bucket's answer was lost."""
+        try:
+            self._gallery.cancel(owner, media_id)
+        except Conflict:
+            return False
+        return True
 
     def _pending(
         self, owner: str, wanted: UploadRequest, key: str | None, traceparent: str | None
