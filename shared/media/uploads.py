@@ -87,7 +87,7 @@ class Uploads:
             try:
                 self._deliver(self._signed(medium), file.stream)
             except Unavailable:
-                if key is not None or self._is_given_up(owner, medium.id):
+                if key or self._is_given_up(owner, medium.id):
                     raise
         return self._gallery.read(owner, medium.id)
 
@@ -105,7 +105,8 @@ class Uploads:
         self, owner: str, wanted: UploadRequest, key: str | None, traceparent: str | None
     ) -> Medium:
         now = self._clock()
-        media_id = new_id() if key is None else derived_id("media", owner, key)
+        # An empty header is none, or all who send it would meet each other's first request.
+        media_id = derived_id("media", owner, key) if key else new_id()
         data = {
             "owner": owner,
             "fileName": wanted.file_name,

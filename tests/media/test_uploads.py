@@ -13,10 +13,11 @@ from flask import Response
 
 from shared.documents import MemoryDocuments
 from shared.errors import Unavailable
+from shared.ids import new_id
 from shared.media.checksums import crc32c_of
 from shared.media.gallery import Gallery
 from shared.media.http import routes
-from shared.media.model import MAX_DIRECT_UPLOAD, MAX_UPLOAD, SignedUpload
+from shared.media.model import MAX_DIRECT_UPLOAD, MAX_UPLOAD, MediaRejected, SignedUpload
 from shared.media.signing import URLSigner
 from shared.media.store import MediaStore
 from shared.media.uploads import UPLOAD_EXPIRY, HTTPDelivery, Uploads
@@ -62,7 +63,7 @@ class World:
         self.store = MediaStore(WatchedDocuments(documents, self.budget))
         self.bucket = Bucket()
         gallery = Gallery(self.store, Links(), renditions_bucket="r", media_bucket="m")
-        uploads = Uploads(
+        self.uploads = Uploads(
             self.store,
             gallery,
             URLSigner(Plain(), "https://storage.test"),
@@ -70,7 +71,7 @@ class World:
             deliver=self.bucket,
             clock=lambda: self.now,
         )
-        self.api = API("media", routes(gallery, uploads))
+        self.api = API("media", routes(gallery, self.uploads))
 
     def send(self, content: bytes, name: str = "a.jpg", **headers: str) -> Response:
         head = f'Content-Disposition: form-data; name="file"; filename="{name}"'
@@ -252,6 +253,37 @@ def test_with_a_key_the_same_medium_is_sent_when_asked_again(world: World) -> No
     assert again.status_code == 201
     assert [one["id"] for one in world.listed()] == [again.get_json()["id"]]
     assert list(world.bucket.taken.values()) == [PHOTO]
+
+
+def test_an_empty_key_is_none(world: World) -> None:
+    for content in (PHOTO, PHOTO[:-2]):
+        assert world.send(content, Idempotency_Key="").status_code == 201
+    headers = {"Idempotency-Key": ""}
+    for size in (1, 2):
+        answer = world.api("POST", "/uploads", BODY | {"size": size}, headers=headers)
+        assert answer.status_code == 201
+    world.bucket.broken = True
+    assert world.send(PHOTO, Idempotency_Key="").status_code == 503
+    assert len(world.listed()) == 4
+
+
+def test_a_file_that_was_settled_before_its_lost_answer_is_no_failure(world: World) -> None:
+    """The bucket took it and the pipeline was faster; a 503 would have it uploaded twice."""
+
+    def settled(upload: SignedUpload, body: Any) -> None:
+        medium = world.store.get(urlsplit(upload.url).path.rpartition("/")[2])
+        assert medium is not None
+        reason = {"reason": "truncated"}
+        event = MediaRejected(
+            id=new_id(), occurred_at=NOW, owner=ADA, media_id=medium.id, reason="truncated"
+        )
+        world.store.change(medium, "rejected", reason, event)
+        raise Unavailable
+
+    world.uploads._deliver = settled
+    answer = world.send(PHOTO)
+    assert (answer.status_code, answer.get_json()["state"]) == (201, "rejected")
+    assert [one["state"] for one in world.listed()] == ["rejected"]
 
 
 def test_what_an_upload_costs_in_reads_and_writes(world: World) -> None:
