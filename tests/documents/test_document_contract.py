@@ -97,7 +97,7 @@ def test_a_tuple_comes_back_as_a_list_and_a_moment_in_utc(documents: DocumentSto
         [[1]],
         object(),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_firestore_has_no_form_for_is_refused(documents: DocumentStore, value: Any) -> None:
     for write in (Create("things/one", {"v": value}), Set("things/one", {"v": {"in": value}})):

@@ -14,10 +14,14 @@ from shared.media.expiry import UploadExpiry
 from shared.media.gallery import Gallery
 from shared.media.model import MediaDeleted
 from shared.media.store import MediaStore, PreconditionFailed
+from tests.fixtures import pictures
 from tests.fixtures.api import ADA, Links
 from tests.fixtures.stores import WatchedDocuments, memory_documents
 from tests.fixtures.stores import documents as documents
-from tests.media.world import NOON, PHOTO, Crash, FailAt, MediaWorld, outage
+from tests.media.world import NOON, Crash, FailAt, MediaWorld, outage
+
+# Small, because it is rendered two hundred times.
+PHOTO = pictures.saved(pictures.photo(40, 30), "JPEG")
 
 
 def gallery(world: MediaWorld) -> Gallery:
