@@ -85,6 +85,12 @@ class CloudStorageObjects:
         blob = self._blob(bucket, name)
         _asked(lambda: blob.delete(timeout=_TRY, retry=_RETRY), missing=None)
 
+    def close(self) -> None:
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
     def _blob(self, bucket: str, name: str, generation: int | None = None) -> Blob:
         return self._connected().bucket(bucket).blob(name, generation=generation)
 

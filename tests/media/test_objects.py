@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -50,11 +51,24 @@ class Tokens:
         return "t"
 
 
+@pytest.fixture
+def tokens() -> Tokens:
+    return Tokens()
+
+
+@pytest.fixture
+def on_storage(service: Service, tokens: Tokens) -> Iterator[World]:
+    store = CloudStorageObjects("test", service.url, tokens)
+    yield _on_storage(service, store)
+    store.close()
+
+
 @pytest.fixture(params=["memory", pytest.param("storage", marks=pytest.mark.emulated)])
 def world(request: pytest.FixtureRequest) -> World:
     if request.param == "memory":
         return _in_memory()
-    return _on_storage(request.getfixturevalue("service"))
+    found: World = request.getfixturevalue("on_storage")
+    return found
 
 
 def _in_memory() -> World:
@@ -68,7 +82,7 @@ def _in_memory() -> World:
     )
 
 
-def _on_storage(service: Service, tokens: Tokens | None = None) -> World:
+def _on_storage(service: Service, store: CloudStorageObjects) -> World:
     inbox, media = (f"{kind}-{secrets.token_hex(4)}" for kind in ("inbox", "media"))
     for name in (inbox, media):
         service.bucket(name)
@@ -83,9 +97,7 @@ def _on_storage(service: Service, tokens: Tokens | None = None) -> World:
         blobs = service.client.list_blobs(bucket)
         return {blob.name: (blob.download_as_bytes(), blob.content_type) for blob in blobs}
 
-    return World(
-        CloudStorageObjects("test", service.url, tokens or Tokens()), put, live, inbox, media
-    )
+    return World(store, put, live, inbox, media)
 
 
 def test_exactly_that_generation_is_read(world: World) -> None:
@@ -143,8 +155,10 @@ def test_discarding_takes_whatever_is_there(world: World) -> None:
 
 
 @pytest.mark.emulated
-def test_nothing_that_a_client_wrote_beside_the_bytes_travels_along(service: Service) -> None:
-    world = _on_storage(service)
+def test_nothing_that_a_client_wrote_beside_the_bytes_travels_along(
+    service: Service, on_storage: World
+) -> None:
+    world = on_storage
     world.store.copy(world.upload(), world.media, "a/1", "image/jpeg")
     blob = service.client.bucket(world.media).get_blob("a/1")
     assert blob is not None
@@ -155,9 +169,11 @@ def test_nothing_that_a_client_wrote_beside_the_bytes_travels_along(service: Ser
 # Trouble
 
 
+# The client drops a refused download's connection unclosed; collected here, it troubles no other.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.emulated
-def test_a_passing_503_is_bridged(service: Service) -> None:
-    world = _on_storage(service)
+def test_a_passing_503_is_bridged(service: Service, on_storage: World) -> None:
+    world = on_storage
     source = world.upload()
     for method in ("GET", "POST", "POST", "DELETE"):
         _fault(service, method)
@@ -167,6 +183,7 @@ def test_a_passing_503_is_bridged(service: Service) -> None:
     world.store.delete(source)
     assert world.live(world.inbox) == {}
     assert set(world.live(world.media)) == {"a/1", "b"}
+    gc.collect()
 
 
 def _fault(service: Service, method: str) -> None:
@@ -189,22 +206,20 @@ def test_storage_that_is_gone_is_told_within_its_budget(monkeypatch: pytest.Monk
     ):
         with pytest.raises(Unavailable):
             call()
+    store.close()
 
 
 @pytest.mark.emulated
-def test_a_bucket_that_is_missing_is_an_outage_and_no_answer(service: Service) -> None:
-    world = _on_storage(service)
+def test_a_bucket_that_is_missing_is_an_outage_and_no_answer(on_storage: World) -> None:
     with pytest.raises(Unavailable):
-        world.store.write("no-such-bucket", "n", b"", "image/webp")
+        on_storage.store.write("no-such-bucket", "n", b"", "image/webp")
 
 
 @pytest.mark.emulated
-def test_without_a_token_nothing_is_done(service: Service) -> None:
-    tokens = Tokens()
-    world = _on_storage(service, tokens)
-    source = world.upload()
+def test_without_a_token_nothing_is_done(on_storage: World, tokens: Tokens) -> None:
+    source = on_storage.upload()
     tokens.broken = True
     with pytest.raises(Unavailable):
-        world.store.delete(source)
+        on_storage.store.delete(source)
     tokens.broken = False
-    assert world.store.read(source) == PHOTO
+    assert on_storage.store.read(source) == PHOTO

@@ -127,7 +127,10 @@ def running(folder: Path, *arguments: str) -> Iterator[Service]:
         assert process.stdout
         line = process.stdout.readline()
         assert line.startswith("listening "), line
-        yield Service(process, line.split()[1], key)
+        service = Service(process, line.split()[1], key)
+        yield service
+        service.client.close()
+        service.signer.close()
     finally:
         process.terminate()
         try:
