@@ -65,7 +65,7 @@ class Chaos:
         )
 
     def shown(self) -> dict[str, Any]:
-        return {_camel(name): value for name, value in asdict(self).items()}
+        return {camel(name): value for name, value in asdict(self).items()}
 
 
 def parse(body: Mapping[str, Any]) -> Chaos:
@@ -94,6 +94,7 @@ def _number(name: str, value: Any, most: float) -> float:
     return float(value)
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """A Python name as JSON spells it."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)

@@ -37,7 +37,7 @@ def finalized(message: Any, bucket: str) -> Outgoing | None:
         "ce-type": FINALIZED,
         "ce-subject": quote(f"objects/{attributes['objectId']}", safe=_PLAIN),
         "ce-bucket": bucket,
-        "ce-time": attributes["eventTime"] or _time(message.publish_time),
+        "ce-time": quote(attributes["eventTime"], safe=_PLAIN) or _time(message.publish_time),
         "user-agent": "APIs-Google; (+https://developers.google.com/webmasters/APIs-Google.html)",
     }
     return Outgoing(headers, message.data)

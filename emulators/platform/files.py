@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -28,16 +30,20 @@ def write_private(path: Path, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def lock(folder: Path) -> int:
-    """Keep other processes off `folder` until this one ends, however it ends. Raises InUse."""
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes off `folder`; the lock goes with its process, however that ends.
+    Raises InUse."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InUse(f"{folder} is in use by another process") from None
+        yield
+    finally:
         os.close(descriptor)
-        raise InUse(f"{folder} is in use by another process") from None
-    return descriptor
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ Acknowledgements wait here while there is no stream, for Pub/Sub takes them on a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import grpc
@@ -52,6 +52,7 @@ class Pull:
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._failures = 0
 
     def ack(self, ack_id: str) -> None:
         self._deadlines.pop(ack_id, None)
@@ -72,24 +73,36 @@ class Pull:
         """Until everything said so far is on its way."""
         await self._idle.wait()
 
-    async def run(self) -> None:
-        failures = 0
+    async def run(self, before_end: Callable[[], Awaitable[None]]) -> None:
+        """Until cancelled; `before_end` then still has the stream to say its last words."""
+        pulling = asyncio.create_task(self._repeat())
+        try:
+            # Waited for but not awaited, as that would end it together with its waiter.
+            await asyncio.wait({pulling})
+            pulling.result()
+        finally:
+            if not pulling.done():
+                await before_end()
+            pulling.cancel()
+            await asyncio.gather(pulling, return_exceptions=True)
+
+    async def _repeat(self) -> None:
         while True:
             try:
                 await self._stream()
-                failures = 0
             except grpc.aio.AioRpcError as error:
-                failures = self._failed(error, failures)
-            await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+                self._failed(error)
+            await asyncio.sleep(_PAUSES[min(self._failures, len(_PAUSES) - 1)])
 
-    def _failed(self, error: grpc.aio.AioRpcError, failures: int) -> int:
-        gone = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND)
-        if error.code() in gone:
+    def _failed(self, error: grpc.aio.AioRpcError) -> None:
+        """A stream that was cut is no news; one that cannot be opened is."""
+        refused = error.code() == grpc.StatusCode.UNAVAILABLE and self._failures > 0
+        self._failures += 1
+        if refused or error.code() == grpc.StatusCode.NOT_FOUND:
             self._acks.clear()
             self._deadlines.clear()
             self._idle.set()
             self._on_forgotten()
-        return failures + 1
 
     async def _stream(self) -> None:
         async with grpc.aio.insecure_channel(self._address, options=_OPTIONS) as channel:
@@ -109,6 +122,7 @@ class Pull:
             writer = asyncio.create_task(self._write(call))
             try:
                 while response := await call.read():
+                    self._failures = 0
                     for received in response.received_messages:
                         self._on_message(received)
             finally:

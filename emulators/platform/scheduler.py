@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
-
-from emulators.platform.identity import Identity
 from emulators.platform.log import say
+from emulators.platform.sender import NoAnswer, Sender
 from infra.declaration import Declaration, Schedule
 
 
@@ -23,33 +21,21 @@ class UnknownJob(Exception):
 
 
 class Scheduler:
-    """`urls` are those of the functions; a job whose function has none is not served."""
+    """A job whose function has no sender is not served."""
 
-    def __init__(
-        self, declaration: Declaration, urls: Mapping[str, str], identity: Identity
-    ) -> None:
+    def __init__(self, declaration: Declaration, senders: Mapping[str, Sender]) -> None:
         self.paused = False
         self._jobs = {
-            schedule.name: _Job(
-                schedule,
-                urls[schedule.function],
-                declaration.function_by_name[schedule.function].timeout,
-                identity,
-            )
+            schedule.name: _Job(schedule, senders[schedule.function])
             for schedule in declaration.schedules
-            if schedule.function in urls
+            if schedule.function in senders
         }
 
     async def run(self) -> None:
         """Until cancelled."""
-        tasks = [asyncio.create_task(self._repeat(job)) for job in self._jobs.values()]
-        try:
-            await asyncio.gather(*tasks)
-            await asyncio.Event().wait()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            for job in self._jobs.values():
+                group.create_task(self._repeat(job))
 
     async def run_now(self, name: str) -> int | None:
         """The function's status, None when it did not answer. The run starts after this call, so
@@ -69,11 +55,9 @@ class Scheduler:
 
 
 class _Job:
-    def __init__(self, schedule: Schedule, url: str, timeout: int, identity: Identity) -> None:
+    def __init__(self, schedule: Schedule, sender: Sender) -> None:
         self.schedule = schedule
-        self._url = url
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
-        self._identity = identity
+        self._sender = sender
         self._lock = asyncio.Lock()
         self._runs = 0
         self._status: int | None = None
@@ -98,23 +82,15 @@ class _Job:
             return self._status
 
     async def _post(self) -> int | None:
-        token = self._identity.id_token(self._identity.caller, self._url)
         headers = {
-            "Authorization": f"Bearer {token}",
             "User-Agent": "Google-Cloud-Scheduler",
             "X-CloudScheduler": "true",
             "X-CloudScheduler-JobName": self.schedule.name,
             "X-CloudScheduler-ScheduleTime": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        address = self._url.rstrip("/") + self.schedule.path
         try:
-            async with (
-                aiohttp.ClientSession(timeout=self._timeout) as session,
-                session.post(address, headers=headers, allow_redirects=False) as answer,
-            ):
-                await answer.read()
-                return answer.status
-        except (aiohttp.ClientError, TimeoutError):
+            return await self._sender.post(self.schedule.path, headers, b"")
+        except NoAnswer:
             return None
 
     def _log(self) -> None:

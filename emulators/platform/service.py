@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from emulators.platform.identity import Identity
 from emulators.platform.metadata import Certificates, IAMCredentials, MetadataServer
 from emulators.platform.scheduler import Scheduler
 from emulators.platform.secrets import SecretManager, Vault
+from emulators.platform.sender import Sender
 from infra.declaration import DECLARATION, Declaration
 
 # Seconds; functions' clients keep connections in pools and a race on closing costs a retry.
@@ -48,30 +48,36 @@ class Platform:
 
     url: str
     secrets: str
-    background: asyncio.Task[object]
+    background: asyncio.Task[None]
 
 
 @asynccontextmanager
 async def serving(options: Options) -> AsyncIterator[Platform]:
     """Raises files.InUse, and OSError for a port that is taken."""
-    lock = files.lock(options.data)
-    try:
-        names = [function.name for function in options.declaration.functions]
+    declaration = options.declaration
+    with files.locked(options.data):
+        names = declaration.function_by_name
         identity = Identity(options.data / "identity", options.project, names)
-        found = routes(options.declaration, options.project, dict(options.functions))
-        deliveries = Deliveries(options.pubsub, found, identity, options.lease)
-        scheduler = Scheduler(options.declaration, options.functions, identity)
-        admin = Admin(deliveries, scheduler, allowed=options.admin)
-        async with _grpc(options) as secrets, _http(options, identity, admin) as url:
-            background = asyncio.gather(deliveries.run(), scheduler.run())
-            task = asyncio.ensure_future(background)
-            try:
-                yield Platform(url, secrets, task)  # type: ignore[arg-type]
-            finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-    finally:
-        os.close(lock)
+        async with Sender.of_all(identity, names, options.functions) as senders:
+            found = routes(declaration, options.project)
+            deliveries = Deliveries(options.pubsub, found, senders, options.lease)
+            scheduler = Scheduler(declaration, senders)
+            admin = Admin(deliveries, scheduler, allowed=options.admin)
+            async with _grpc(options) as secrets, _http(options, identity, admin) as url:
+                background = asyncio.create_task(_background(deliveries, scheduler))
+                try:
+                    yield Platform(url, secrets, background)
+                finally:
+                    background.cancel()
+                    await asyncio.gather(background, return_exceptions=True)
+
+
+async def _background(deliveries: Deliveries, scheduler: Scheduler) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(deliveries.run())
+        group.create_task(scheduler.run())
+        # Neither may have anything to do, which is no reason to end.
+        await asyncio.Event().wait()
 
 
 @asynccontextmanager
@@ -80,7 +86,10 @@ async def _grpc(options: Options) -> AsyncIterator[str]:
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     vault = Vault(options.data / "secrets.json", options.project)
     server.add_generic_rpc_handlers([SecretManager(vault).handler()])
-    port = server.add_insecure_port(f"{options.host}:{options.secrets_port}")
+    try:
+        port = server.add_insecure_port(f"{options.host}:{options.secrets_port}")
+    except RuntimeError:
+        raise OSError(f"port {options.secrets_port} of {options.host} is taken") from None
     await server.start()
     try:
         yield f"{options.host}:{port}"
