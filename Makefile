@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Test processes; each may start emulators of its own, so more than cores is of no use.
+WORKERS ?= 2
 # The image may ask for no bytecode; import time is cold start, so pip compiles all of it.
 export PYTHONPATH := $(CURDIR)
 
@@ -48,11 +50,11 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 test-fast: $(STAMP) ## the tests that need no emulator, in seconds
-	$(BIN)/pytest -m "not emulated"
+	$(BIN)/pytest -n $(WORKERS) -m "not emulated"
 
 test: $(STAMP) ## everything that must hold (installs what it needs)
 	$(BIN)/python -m tools.browser
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 check: lint types test ## what CI runs
 
