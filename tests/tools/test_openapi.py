@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -9,7 +10,7 @@ from openapi_spec_validator import validate
 
 from shared.errors import Conflict, StaleVersion
 from shared.http import Header, Model, Principal, Reply, Routes, UploadedFile
-from tools.openapi import document
+from tools.openapi import DOCUMENT, build, document
 
 
 class Draft(Model):
@@ -120,3 +121,10 @@ def test_versions_appear_where_a_get_gives_them(made: dict[str, Any]) -> None:
 def test_operation_ids_are_unique(made: dict[str, Any]) -> None:
     ids = [o["operationId"] for path in made["paths"].values() for o in path.values()]
     assert len(ids) == len(set(ids))
+
+
+def test_the_products_document_is_the_committed_one_and_valid() -> None:
+    made = build()
+    validate(made)
+    assert json.loads(DOCUMENT.read_text()) == made, "run `make openapi`"
+    assert {"/api/media/upload", "/api/tasks/{task_id}/attach-media"} <= set(made["paths"])
