@@ -7,15 +7,18 @@ crash in between publishes twice, and consumers know an event by its id.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from shared.documents import Create, Delete, Document, DocumentStore
+from shared.documents import Create, Delete, Document, DocumentStore, Order
 from shared.errors import Unavailable
 from shared.events.model import Event
 
-# A sweep takes what one run of the function can publish in a few seconds; the next takes more.
-_SWEEP = 200
+# One call of Pub/Sub takes up to 1,000 messages and one commit of ours 500 writes.
+_BATCH = 200
+# Seconds. The schedule starts a sweep a minute, and one should end before the next begins.
+_SWEEP = 45.0
 _log = logging.getLogger(__name__)
 
 
@@ -66,11 +69,18 @@ class Outbox:
             _log.warning("outbox: %s stays for the sweep", event_id)
 
     def sweep(self) -> int:
-        """Publish the oldest waiting events; returns how many. Raises Unavailable."""
-        waiting = self._documents.query("outbox", order=[("createdAt", "ASCENDING")], limit=_SWEEP)
-        if waiting:
-            self._send(waiting)
-        return len(waiting)
+        """Publish what waits, the oldest first; returns how many. Raises Unavailable."""
+        end = time.monotonic() + _SWEEP
+        count = 0
+        while time.monotonic() < end:
+            order: list[Order] = [("createdAt", "ASCENDING")]
+            waiting = self._documents.query("outbox", order=order, limit=_BATCH)
+            if waiting:
+                self._send(waiting)
+            count += len(waiting)
+            if len(waiting) < _BATCH:
+                break
+        return count
 
     def _send(self, waiting: Sequence[Document]) -> None:
         self._publisher.publish([_message(document) for document in waiting])

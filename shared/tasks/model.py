@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field
 
+from shared.events.model import Event
 from shared.http import Model
 
 Status = Literal["open", "doing", "done"]
@@ -145,3 +146,40 @@ class Task:
             "created_at": fields["createdAt"],
             "updated_at": fields["updatedAt"],
         }
+
+
+class TaskCreated(Event):
+    """The task exists."""
+
+    type: ClassVar[str] = "snaptask.tasks.v1.created"
+    task_id: str
+
+
+class TaskChanged(Event):
+    """A field of the task has another value."""
+
+    type: ClassVar[str] = "snaptask.tasks.v1.changed"
+    task_id: str
+
+
+class TaskDeleted(Event):
+    """The task and its attachments are gone; its pictures are not."""
+
+    type: ClassVar[str] = "snaptask.tasks.v1.deleted"
+    task_id: str
+
+
+class MediaAttached(Event):
+    """The task carries the medium."""
+
+    type: ClassVar[str] = "snaptask.tasks.v1.media-attached"
+    task_id: str
+    media_id: str
+
+
+class MediaDetached(Event):
+    """The task no longer carries the medium, which is where it was."""
+
+    type: ClassVar[str] = "snaptask.tasks.v1.media-detached"
+    task_id: str
+    media_id: str

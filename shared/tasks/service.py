@@ -9,12 +9,18 @@ from typing import Any, Protocol, TypeVar
 
 from shared.documents import cursors
 from shared.errors import Conflict, NotFound, StaleVersion, Unavailable
+from shared.events.model import Event
 from shared.http import etag_matches
 from shared.ids import checked_id, derived_id, new_id
 from shared.tasks.model import (
     MOST_PICTURES,
+    MediaAttached,
+    MediaDetached,
     Picture,
     Task,
+    TaskChanged,
+    TaskCreated,
+    TaskDeleted,
     TaskDraft,
     TaskFilter,
     TaskPage,
@@ -26,6 +32,7 @@ from shared.tasks.store import AlreadyExists, PreconditionFailed, TaskStore
 # Each round loses only to a writer that won; eight rounds outlast any tab-happy person.
 _ROUNDS = 8
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 
 
 class Pictures(Protocol):
@@ -65,7 +72,7 @@ class TaskService:
             "request": fingerprint,
         }
         try:
-            return self._store.create(task_id, data)
+            return self._store.create(task_id, data, self._event(TaskCreated, owner, task_id))
         except AlreadyExists:
             task = self._own(owner, task_id)
             if task.fields.get("request") != fingerprint:
@@ -92,12 +99,16 @@ class TaskService:
         fields = _fields(patch.model_dump(include=patch.model_fields_set))
 
         def once(task: Task) -> Task:
-            return self._store.update(task, fields | {"updatedAt": self._clock()})
+            event = self._event(TaskChanged, owner, task_id)
+            return self._store.update(task, fields | {"updatedAt": event.occurred_at}, event)
 
         return self._on_present(owner, task_id, if_match, once)
 
     def delete(self, owner: str, task_id: str, if_match: str | None) -> None:
-        self._on_present(owner, task_id, if_match, self._store.delete)
+        def once(task: Task) -> None:
+            self._store.delete(task, self._event(TaskDeleted, owner, task_id))
+
+        self._on_present(owner, task_id, if_match, once)
 
     def attach(self, owner: str, task_id: str, media_id: str) -> Task:
         """Attaching what is attached already changes nothing."""
@@ -109,7 +120,7 @@ class TaskService:
         if is_full and self._store.attachment(task_id, media_id) is None:
             raise Conflict(f"A task carries at most {MOST_PICTURES} pictures")
         try:
-            self._store.attach(task, media_id, self._clock())
+            self._store.attach(task, self._event(MediaAttached, owner, task_id, media_id=media_id))
         except PreconditionFailed:
             raise NotFound from None
         return self._own(owner, task_id)
@@ -123,7 +134,8 @@ class TaskService:
             attachment = self._store.attachment(task.id, media_id)
             if attachment is not None:
                 was_there = True
-                self._store.detach(task, attachment, self._clock())
+                event = self._event(MediaDetached, owner, task_id, media_id=media_id)
+                self._store.detach(task, attachment, event)
             elif not was_there:
                 # Gone only since the last round, it is detached as asked: by somebody else, or
                 # by ourselves when the answer was lost.
@@ -136,6 +148,10 @@ class TaskService:
         found = self._pictures.pictures(owner, self._store.media_of(task.id))
         pictures = tuple(Picture.model_validate(one, from_attributes=True) for one in found)
         return task.view_with(pictures)
+
+    def _event(self, kind: type[E], owner: str, task_id: str, **ids: str) -> E:
+        """Published by the sweep; a request does not wait for the topic."""
+        return kind(id=new_id(), occurred_at=self._clock(), owner=owner, task_id=task_id, **ids)
 
     def _own(self, owner: str, task_id: str) -> Task:
         task = self._store.get(checked_id(task_id))

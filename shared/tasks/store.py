@@ -1,4 +1,5 @@
-"""Where tasks and their attachments are kept, and which writes belong together.
+"""Where tasks and their attachments are kept, and which writes belong together: every change
+carries its event.
 
 An attachment's id is `{task}_{media}`, so attaching twice meets the first one. Attaching moves
 the task's version: a deletion that read the attachments before cannot miss one. The count moves
@@ -23,7 +24,9 @@ from shared.documents import (
     Update,
     Where,
 )
-from shared.tasks.model import Task
+from shared.events.model import Event
+from shared.events.outbox import stored
+from shared.tasks.model import MediaAttached, MediaDetached, Task
 
 _NEWEST_FIRST: tuple[Order, ...] = (("createdAt", "DESCENDING"), ("__name__", "DESCENDING"))
 _OLDEST_FIRST: tuple[Order, ...] = (("createdAt", "ASCENDING"), ("__name__", "ASCENDING"))
@@ -37,10 +40,10 @@ class TaskStore:
     def __init__(self, documents: DocumentStore) -> None:
         self._documents = documents
 
-    def create(self, task_id: str, data: Mapping[str, Any]) -> Task:
+    def create(self, task_id: str, data: Mapping[str, Any], event: Event) -> Task:
         """Raises AlreadyExists."""
         whole = {**data, "schemaVersion": SCHEMA_VERSION}
-        commit_id = self._documents.commit([Create(f"tasks/{task_id}", whole)])
+        commit_id = self._documents.commit([Create(f"tasks/{task_id}", whole), stored(event)])
         return Task.from_document(task_id, whole | {"commitId": commit_id}, None)
 
     def get(self, task_id: str) -> Task | None:
@@ -58,33 +61,35 @@ class TaskStore:
         )
         return [Task.from_document(doc.id, doc.data, doc.version) for doc in documents]
 
-    def update(self, task: Task, fields: Mapping[str, Any]) -> Task:
+    def update(self, task: Task, fields: Mapping[str, Any], event: Event) -> Task:
         """Raises PreconditionFailed when `task` is no longer the present state."""
         commit_id = self._documents.commit(
-            [Update(f"tasks/{task.id}", fields, version=task.version)]
+            [Update(f"tasks/{task.id}", fields, version=task.version), stored(event)]
         )
         data = {**task.fields, **fields, "commitId": commit_id}
         return Task.from_document(task.id, data, None)
 
-    def delete(self, task: Task) -> None:
+    def delete(self, task: Task, event: Event) -> None:
         """The task and its attachments; raises PreconditionFailed."""
         attached = [Delete(f"attachments/{task.id}_{media}") for media in self.media_of(task.id)]
-        self._documents.commit([Delete(f"tasks/{task.id}", version=task.version), *attached])
+        deleted = Delete(f"tasks/{task.id}", version=task.version)
+        self._documents.commit([deleted, *attached, stored(event)])
 
-    def attach(self, task: Task, media_id: str, now: datetime) -> bool:
+    def attach(self, task: Task, event: MediaAttached) -> bool:
         """False when it was attached already; raises PreconditionFailed without the task."""
         attachment = {
             "task": task.id,
-            "media": media_id,
+            "media": event.media_id,
             "owner": task.owner,
-            "createdAt": now,
+            "createdAt": event.occurred_at,
             "schemaVersion": SCHEMA_VERSION,
         }
         try:
             self._documents.commit(
                 [
-                    Create(f"attachments/{task.id}_{media_id}", attachment),
-                    Update(f"tasks/{task.id}", {"updatedAt": now}, increment={"mediaCount": 1}),
+                    Create(f"attachments/{task.id}_{event.media_id}", attachment),
+                    _counted(task, 1, event),
+                    stored(event),
                 ]
             )
         except AlreadyExists:
@@ -94,14 +99,10 @@ class TaskStore:
     def attachment(self, task_id: str, media_id: str) -> Document | None:
         return self._documents.get(f"attachments/{task_id}_{media_id}")
 
-    def detach(self, task: Task, attachment: Document, now: datetime) -> None:
+    def detach(self, task: Task, attachment: Document, event: MediaDetached) -> None:
         """Raises PreconditionFailed when the attachment or the task is gone."""
-        self._documents.commit(
-            [
-                Delete(attachment.path, version=attachment.version),
-                Update(f"tasks/{task.id}", {"updatedAt": now}, increment={"mediaCount": -1}),
-            ]
-        )
+        gone = Delete(attachment.path, version=attachment.version)
+        self._documents.commit([gone, _counted(task, -1, event), stored(event)])
 
     def media_of(self, task_id: str) -> Sequence[str]:
         """Ids of the attached media, in the order of attaching."""
@@ -112,6 +113,12 @@ class TaskStore:
             limit=_MOST_ATTACHED,
         )
         return [str(doc.data["media"]) for doc in documents]
+
+
+def _counted(task: Task, step: int, event: Event) -> Update:
+    return Update(
+        f"tasks/{task.id}", {"updatedAt": event.occurred_at}, increment={"mediaCount": step}
+    )
 
 
 __all__ = ["AlreadyExists", "PreconditionFailed", "TaskStore"]

@@ -9,10 +9,10 @@ import pytest
 from shared.documents import Update
 from shared.ids import new_id
 from shared.tasks import store as store_module
-from shared.tasks.model import MOST_PICTURES
+from shared.tasks.model import MOST_PICTURES, MediaAttached
 from tests.fixtures.api import ADA, BOB, refusal
 from tests.fixtures.stores import Budget, WatchedDocuments
-from tests.tasks.world import World
+from tests.tasks.world import World, event
 
 WHOLE = {
     "title": "Ünï ☃ 🎉",
@@ -393,7 +393,7 @@ def test_deleting_a_task_takes_every_attachment_along_even_beyond_the_cap(world:
     count = MOST_PICTURES + 30
     store = world.service._store
     for _ in range(count):
-        store.attach(task, new_id(), world.clock())
+        store.attach(task, event(MediaAttached, task.id, media_id=new_id()))
     assert world.count(task.id) == count
     assert len(store.media_of(task.id)) == count
     assert count <= store_module._MOST_ATTACHED
@@ -403,13 +403,13 @@ def test_deleting_a_task_takes_every_attachment_along_even_beyond_the_cap(world:
 
 BUDGETS: list[tuple[str, str, Any, dict[str, int], int]] = [
     ("GET", "/", None, {"query": 1}, 0),
-    ("POST", "/", {"title": "x"}, {"commit": 1}, 1),
+    ("POST", "/", {"title": "x"}, {"commit": 1}, 2),
     ("GET", "/{task}", None, {"get": 1}, 0),
-    ("PATCH", "/{task}", {"title": "y"}, {"get": 1, "commit": 1}, 1),
-    ("POST", "/{task}/attach-media", {"mediaId": "{other}"}, {"get": 3, "commit": 1}, 2),
+    ("PATCH", "/{task}", {"title": "y"}, {"get": 1, "commit": 1}, 2),
+    ("POST", "/{task}/attach-media", {"mediaId": "{other}"}, {"get": 3, "commit": 1}, 3),
     ("GET", "/{task}/with-media", None, {"get": 2, "query": 1}, 0),
-    ("DELETE", "/{task}/detach-media/{picture}", None, {"get": 2, "commit": 1}, 2),
-    ("DELETE", "/{task}", None, {"get": 1, "query": 1, "commit": 1}, 2),
+    ("DELETE", "/{task}/detach-media/{picture}", None, {"get": 2, "commit": 1}, 3),
+    ("DELETE", "/{task}", None, {"get": 1, "query": 1, "commit": 1}, 3),
 ]
 
 

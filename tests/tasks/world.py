@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.documents import DocumentStore
+from shared.events.model import Event
 from shared.ids import new_id
 from shared.media.gallery import Gallery
 from shared.media.store import MediaStore
@@ -72,3 +73,10 @@ class World:
 
     def attachments(self) -> set[str]:
         return {doc.id for doc in self.documents.query("attachments", limit=1000)}
+
+
+E = TypeVar("E", bound=Event)
+
+
+def event(kind: type[E], task: str, **ids: str) -> E:
+    return kind(id=new_id(), occurred_at=NOON, owner=ADA, task_id=task, **ids)
