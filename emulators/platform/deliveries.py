@@ -8,7 +8,7 @@ policies on the subscription. While a function works, its message's deadline is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -29,8 +29,6 @@ _ACKNOWLEDGES = frozenset((102, 200, 201, 202, 204))
 LEASE = 30
 # Seconds that a message held back waits for a later one, which need not come.
 _HOLD = 0.5
-# Seconds for the last words to Pub/Sub when the platform ends.
-_FAREWELL = 1.0
 
 
 @dataclass(frozen=True)
@@ -128,6 +126,7 @@ class _Course:
         # Attempts so far at each message that is neither acknowledged nor a dead letter.
         self._attempts: dict[str, int] = {}
         self._leased: dict[str, Any] = {}
+        self._ending = False
         self._tasks: set[asyncio.Task[None]] = set()
         # Those held back until a message that came later than their number was sent.
         self._held: list[tuple[int, asyncio.Future[None]]] = []
@@ -138,22 +137,17 @@ class _Course:
         return {**counts, "inFlight": len(self._tasks), "unsettled": len(self._attempts)}
 
     async def run(self) -> None:
+        tasks = {asyncio.create_task(self._pull.run()), asyncio.create_task(self._extend())}
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._pull.run(self._give_back))
-                group.create_task(self._extend())
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            for task in self._tasks:
-                task.cancel()
-
-    async def _give_back(self) -> None:
-        """What the platform holds when it ends comes again at once, not after the lease."""
-        for task in self._tasks:
-            task.cancel()
-        for ack_id in self._leased:
-            self._pull.nack(ack_id)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._pull.flushed(), _FAREWELL)
+            self._ending = True
+            await _cancelled(self._tasks)
+            await _cancelled(tasks)
+            if self._leased:
+                await self._pull.give_back(self._leased)
 
     async def _extend(self) -> None:
         while True:
@@ -179,6 +173,8 @@ class _Course:
         attempt = self._attempts[message] = self._attempts.get(message, 0) + 1
         trouble = self._chaos().trouble(self.name, message, attempt)
         self._leased[received.ack_id] = received
+        if self._ending:
+            return
         self._start(self._deliver(received, outgoing, trouble, self._counts.received))
         if trouble.duplicate and not trouble.fail_before:
             self._counts.duplicates += 1
@@ -257,3 +253,10 @@ class _Course:
         if self._route.max_attempts and received.delivery_attempt >= self._route.max_attempts:
             self._attempts.pop(message, None)
         self._pull.nack(ack_id)
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
