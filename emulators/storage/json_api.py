@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import email
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any, BinaryIO
@@ -267,8 +267,8 @@ class JsonApi:
 
     def list_objects(self, request: Request, body: Resource, path: tuple[str, ...]) -> Answer:
         query = request.query
-        states = ("live", "noncurrent") if query.get("versions") == "true" else ("live",)
-        if query.get("softDeleted") == "true":
+        states = ("live", "noncurrent") if _is_true(query, "versions") else ("live",)
+        if _is_true(query, "softDeleted"):
             states = ("deleted",)
         ask = Listing(
             prefix=query.get("prefix", ""),
@@ -276,7 +276,7 @@ class JsonApi:
             states=states,
             start=query.get("startOffset", ""),
             end=query.get("endOffset") or None,
-            trailing_delimiter=query.get("includeTrailingDelimiter") == "true",
+            trailing_delimiter=_is_true(query, "includeTrailingDelimiter"),
             token=query.get("pageToken"),
             limit=_limit(query),
         )
@@ -290,7 +290,7 @@ class JsonApi:
         return json_answer({**found, "nextPageToken": page.token} if page.token else found)
 
     def get_object(self, request: Request, body: Resource, path: tuple[str, ...]) -> Answer:
-        soft = request.query.get("softDeleted") == "true"
+        soft = _is_true(request.query, "softDeleted")
         generation = _optional(request.query, "generation")
         if soft and generation is None:
             raise Required("A soft-deleted object is named by its generation.")
@@ -521,3 +521,8 @@ async def _batched(call: _Call, answer_one: Callable[[Request], Any], mark: str)
         f"HTTP/1.1 {answer.status} Status\r\n{lines}\r\n"
     )
     return head.encode("utf-8", "surrogateescape") + body + b"\r\n"
+
+
+def _is_true(query: Mapping[str, str], name: str) -> bool:
+    """The official client writes Python's True, others true; the service takes both."""
+    return query.get(name, "").lower() == "true"

@@ -69,7 +69,6 @@ class Store:
         now = timestamp(self.clock())
         resource: Resource = {
             "storageClass": "STANDARD",
-            "location": "US",
             "iamConfiguration": {
                 "uniformBucketLevelAccess": {"enabled": False},
                 "publicAccessPrevention": "inherited",
@@ -77,6 +76,8 @@ class Store:
             # The real service's default for a new bucket.
             "softDeletePolicy": {"retentionDurationSeconds": str(_SEVEN_DAYS)},
             **_callers_part(body),
+            # Written in capitals whatever the caller wrote ("Bucket locations").
+            "location": str(body.get("location") or "US").upper(),
             "kind": "storage#bucket",
             "id": name,
             "name": name,
