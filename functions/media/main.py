@@ -8,10 +8,10 @@ import os
 
 import functions_framework
 from flask import Request, Response
-from shared.identity.tokens import JwksKeys, TokenVerifier
 
 from shared.documents.firestore import FirestoreDocuments
 from shared.http import App
+from shared.identity.tokens import JwksKeys, TokenVerifier
 from shared.media.gallery import Gallery
 from shared.media.http import routes
 from shared.media.signing import IAMBlobSigner, ReadURLs, URLSigner
