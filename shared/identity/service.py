@@ -77,10 +77,13 @@ class IdentityService:
         if not self._passwords.verify(stored, given.password) or user is None:
             raise Unauthenticated("The address and the password do not fit together")
         self._strengthen(user, given.password)
+        self._signer.prepare()
         session_id, refresh_token = self._sessions.start(user.id)
         return self._pair(user.id, session_id, refresh_token)
 
     def refresh(self, token: str) -> TokenPair:
+        """Raises Unauthenticated; a genuine token that is too old ends its session."""
+        self._signer.prepare()
         session, refresh_token = self._sessions.refresh(token)
         return self._pair(session.user, session.id, refresh_token)
 

@@ -67,6 +67,10 @@ class TokenSigner:
         self._issuer = issuer
         self._clock = clock
 
+    def prepare(self) -> None:
+        """Raises Unavailable now rather than after a refresh token was used up."""
+        self._keys.current()
+
     def sign(self, user: str, session: str) -> str:
         key = self._keys.current()
         now = int(self._clock().timestamp())

@@ -1,0 +1,14 @@
+"""The auth function over both document stores under one name."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.documents import DocumentStore
+from tests.fixtures.stores import documents as documents
+from tests.identity.world import World
+
+
+@pytest.fixture
+def world(documents: DocumentStore) -> World:
+    return World(documents)

@@ -1,0 +1,73 @@
+"""The database's replies get lost on the wire: nobody is doubled, nobody is signed out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fixtures.firestore_proxy import Fault, FirestoreProxy, between
+from tests.fixtures.stores import firestore_documents
+from tests.identity.world import World, at_once, json_of
+
+pytestmark = pytest.mark.emulated
+
+
+@pytest.fixture
+def proxy(firestore: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FirestoreProxy]:
+    with between(firestore) as made:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", made.address)
+        yield made
+
+
+@pytest.fixture
+def world(proxy: FirestoreProxy) -> Iterator[World]:
+    with firestore_documents() as documents:
+        yield World(documents)
+
+
+@pytest.mark.parametrize("fault", ["refuse", "lose", "abort"])
+def test_registering_and_signing_in_take_effect_once(
+    world: World, proxy: FirestoreProxy, fault: Fault
+) -> None:
+    proxy.order("Commit", fault)
+    assert world.register().status_code == 202
+    proxy.order("Commit", fault)
+    world.login()
+    for collection in ("users", "emails", "outbox", "sessions"):
+        assert len(world.documents.query(collection)) == 1
+
+
+@pytest.mark.parametrize("fault", ["refuse", "lose", "abort"])
+def test_a_refresh_takes_effect_once(world: World, proxy: FirestoreProxy, fault: Fault) -> None:
+    token = world.signed_in()["refreshToken"]
+    for counter in range(1, 4):
+        proxy.order("Commit", fault)
+        answer = world.refresh(token)
+        assert answer.status_code == 200
+        token = json_of(answer)["refreshToken"]
+        assert token.split(".")[1] == str(counter)
+
+
+def test_many_refreshes_at_once_stay_one_lineage_while_replies_get_lost(
+    world: World, proxy: FirestoreProxy
+) -> None:
+    token = world.signed_in()["refreshToken"]
+    proxy.order("Commit", *(["lose", "none", "abort", "refuse"] * 3))
+    answers = at_once(20, lambda _: world.refresh(token))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({json_of(answer)["refreshToken"] for answer in answers}) == 1
+    (session,) = world.documents.query("sessions")
+    assert session.data["counter"] == 1
+
+
+def test_a_database_out_of_reach_signs_nobody_out(world: World, proxy: FirestoreProxy) -> None:
+    tokens = world.signed_in()
+    proxy.stop()
+    for answer in (
+        world.refresh(tokens["refreshToken"]),
+        world.call("GET", "/me", bearer=tokens["accessToken"]),
+    ):
+        assert answer.status_code == 503
+    proxy.start()
+    assert world.refresh(tokens["refreshToken"]).status_code == 200

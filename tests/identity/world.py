@@ -1,0 +1,138 @@
+"""Identity as functions/auth composes it, over a store and secrets of the test's choice, and
+with a clock that the test moves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Barrier
+from typing import Any, TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from flask import Request, Response
+from werkzeug.test import EnvironBuilder
+
+from shared.documents import DocumentStore
+from shared.http import App
+from shared.identity.http import routes
+from shared.identity.keys import KeyRing, MACKeys, SigningKeys, read_mac_key, read_signing_key
+from shared.identity.passwords import Passwords
+from shared.identity.refresh import RefreshTokens
+from shared.identity.service import IdentityService
+from shared.identity.sessions import Sessions
+from shared.identity.store import IdentityStore
+from shared.identity.tokens import TokenSigner, TokenVerifier
+from shared.secrets import MemorySecrets
+from tests.fixtures.stores import memory_documents
+
+T = TypeVar("T")
+
+ISSUER = "https://snaptask.example/api/auth"
+SIGNING = "projects/p/secrets/signing-key"
+HMAC = "projects/p/secrets/token-hmac"
+PASSWORD = "correct horse"
+
+
+def pem() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+
+
+@dataclass
+class Clock:
+    now: datetime = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def ticks(self) -> float:
+        return self.now.timestamp()
+
+    def advance(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+@dataclass
+class World:
+    """`weak` hashes take a thousandth of the time, for tests that are not about hashing."""
+
+    documents: DocumentStore = field(default_factory=memory_documents)
+    secrets: MemorySecrets = field(default_factory=MemorySecrets)
+    clock: Clock = field(default_factory=Clock)
+    weak: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.secrets.versions(SIGNING):
+            created = self.clock.now - timedelta(days=1)
+            self.secrets.add(SIGNING, pem(), created)
+            self.secrets.add(HMAC, b"k" * 32, created)
+        self.start()
+
+    def start(self) -> None:
+        """As a new process would, on what the store and the secrets hold."""
+        clock = self.clock
+        signing = KeyRing(self.secrets, SIGNING, read_signing_key, clock, clock.ticks)
+        macs = KeyRing(self.secrets, HMAC, read_mac_key, clock, clock.ticks)
+        self.signing, self.macs = SigningKeys(signing), MACKeys(macs)
+        self.store = IdentityStore(self.documents)
+        self.tokens = RefreshTokens(self.macs)
+        self.passwords = Passwords(memory_kib=8, passes=1) if self.weak else Passwords()
+        self.service = IdentityService(
+            self.store,
+            Sessions(self.store, self.tokens, clock),
+            TokenSigner(self.signing, ISSUER, clock),
+            self.macs,
+            self.passwords,
+            password_floor=8,
+            clock=clock,
+        )
+        verifier = TokenVerifier(self.signing, ISSUER, clock)
+        self.app = App("auth", routes(self.service, self.signing), authenticator=verifier)
+
+    def call(self, method: str, path: str, body: Any = None, bearer: str | None = None) -> Response:
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer is not None else {}
+        data = None if body is None else json.dumps(body).encode()
+        builder = EnvironBuilder(
+            path, method=method, headers=headers, data=data, content_type="application/json"
+        )
+        return self.app(Request(builder.get_environ()))
+
+    def post(self, path: str, **body: Any) -> Response:
+        return self.call("POST", path, body)
+
+    def register(self, email: str = "ada@example.org", password: str = PASSWORD) -> Response:
+        return self.post("/register", email=email, password=password)
+
+    def login(self, email: str = "ada@example.org", password: str = PASSWORD) -> dict[str, Any]:
+        answer = self.post("/login", email=email, password=password)
+        assert answer.status_code == 200, answer.get_data()
+        return json_of(answer)
+
+    def signed_in(self) -> dict[str, Any]:
+        assert self.register().status_code == 202
+        return self.login()
+
+    def refresh(self, token: str) -> Response:
+        return self.post("/refresh", refreshToken=token)
+
+
+def json_of(answer: Response) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(answer.get_data())
+    return document
+
+
+def at_once(count: int, call: Callable[[int], T]) -> list[T]:
+    """What `count` threads get that start together."""
+    start = Barrier(count)
+
+    def one(index: int) -> T:
+        start.wait()
+        return call(index)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(one, range(count)))
