@@ -2,6 +2,8 @@
 
 On bare protobuf messages, as the official subscriber brings threads and a lease scheme of its own.
 Acknowledgements wait here while there is no stream, for Pub/Sub takes them on any later one.
+The emulator (0.8.20) goes on sending to a stream whose client was killed: after a kill -9 with
+Pub/Sub left running, part of the messages come late, each after one or more leases.
 """
 
 from __future__ import annotations
