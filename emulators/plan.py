@@ -127,6 +127,8 @@ class Plan:
             "SECRET_MANAGER_EMULATOR_HOST": self.address("secrets"),
             # Each function asks under a path of its own, and so gets its own identity.
             "GCE_METADATA_HOST": f"{self.address('platform')}/as/{function.name}",
+            # google-auth looks for the server here before it asks it.
+            "GCE_METADATA_IP": f"{self.address('platform')}/as/{function.name}",
         }
 
     def save(self, pid: int) -> None:
