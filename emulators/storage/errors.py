@@ -36,7 +36,9 @@ class StorageError(Exception):
     def as_xml(self) -> bytes:
         parts = {"Code": self.code, "Message": self.message, **self.details}
         body = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in parts.items())
-        return f"<?xml version='1.0' encoding='UTF-8'?><Error>{body}</Error>".encode()
+        return f"<?xml version='1.0' encoding='UTF-8'?><Error>{body}</Error>".encode(
+            "utf-8", "replace"
+        )
 
 
 class Invalid(StorageError):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -358,11 +357,7 @@ def _check_condition(operator: str, name: str, value: str, fields: Mapping[str, 
     if operator not in ("eq", "starts-with"):
         raise InvalidPolicy(f"Unknown condition {operator}.")
     held = actual is not None and (
-        hmac.compare_digest(
-            actual.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogatepass")
-        )
-        if operator == "eq"
-        else actual.startswith(value)
+        actual == value if operator == "eq" else actual.startswith(value)
     )
     if not held:
         raise AccessDenied(

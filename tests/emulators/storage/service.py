@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import google.auth.credentials
+import httpx
 import psutil
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -64,6 +65,8 @@ class Service:
     def __init__(self, process: subprocess.Popen[str], url: str, key: Path) -> None:
         self.process = process
         self.url = url
+        # One kept client: a new one costs as much as a dozen requests.
+        self.http = httpx.Client(timeout=30)
         self.client = storage.Client(
             project="test",
             credentials=google.auth.credentials.AnonymousCredentials(),
@@ -104,6 +107,16 @@ class Service:
         )
         return str(url)
 
+    def objects(self, bucket: str) -> list[tuple[str, str, str]]:
+        """Name, generation and metageneration of all that lives in the bucket."""
+        answer = self.http.get(f"{self.url}/storage/v1/b/{bucket}/o")
+        answer.raise_for_status()
+        items = answer.json()["items"]
+        return [(item["name"], item["generation"], item["metageneration"]) for item in items]
+
+    def fault(self, **fault: Any) -> None:
+        self.http.post(f"{self.url}/_emulator/faults", json=fault).raise_for_status()
+
     def rss(self) -> int:
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
@@ -129,6 +142,7 @@ def running(folder: Path, *arguments: str) -> Iterator[Service]:
         assert line.startswith("listening "), line
         service = Service(process, line.split()[1], key)
         yield service
+        service.http.close()
         service.client.close()
         service.signer.close()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from emulators.storage.__main__ import listen
 from emulators.storage.listing import Listing
 from emulators.storage.model import Preconditions
 from emulators.storage.store import Store
@@ -94,3 +96,25 @@ def test_the_cost_of_a_call_does_not_grow_with_the_bucket(tmp_path: Path) -> Non
     store.close()
     small, large = counts
     assert large < small * 1.2
+
+
+async def accepted_nodelay() -> int:
+    """What a connection that the emulator accepts has TCP_NODELAY set to."""
+    found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def look(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = writer.get_extra_info("socket")
+        found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    server = await asyncio.start_server(look, sock=listen("127.0.0.1", 0))
+    async with server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        result = await found
+        writer.close()
+        await writer.wait_closed()
+    return result
+
+
+def test_an_answer_does_not_wait_for_the_callers_acknowledgement() -> None:
+    assert asyncio.run(accepted_nodelay()) == 1

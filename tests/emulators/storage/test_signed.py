@@ -12,8 +12,6 @@ from datetime import timedelta
 import google_crc32c
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.emulators.storage.service import ORIGIN, Service, running
 
@@ -58,69 +56,6 @@ def test_a_read_is_conditional(service: Service):
     assert httpx.get(url, headers={"if-none-match": tag}).status_code == 304
     assert httpx.get(url, headers={"if-match": '"other"'}).status_code == 412
     assert httpx.get(url, headers={"range": "bytes=9-"}).status_code == 416
-
-
-MUTATIONS = (
-    "method",
-    "path",
-    "path-escape",
-    "drop-query",
-    "change-query",
-    "add-query",
-    "repeat-query",
-    "change-header",
-    "drop-header",
-    "add-header",
-    "host",
-    "length",
-)
-
-
-def mutated(kind: str, pick: int, url: str) -> httpx.Request:
-    """The request with exactly one thing changed; `pick` chooses which of several."""
-    path, _, query = url.partition("?")
-    items = query.split("&")
-    headers, method, body = dict(HEADERS), "PUT", b"12345"
-    names = list(headers)
-    if kind == "method":
-        method = ("GET", "DELETE", "POST", "HEAD")[pick % 4]
-    elif kind == "path":
-        path += ("x", "/", "%20", "/../y")[pick % 4]
-    elif kind == "path-escape":
-        path = path.replace("target", "t%61rget")
-    elif kind == "drop-query":
-        del items[pick % len(items)]
-    elif kind == "change-query":
-        index = pick % len(items)
-        last = items[index][-1]
-        items[index] = items[index][:-1] + ("1" if last == "0" else "0")
-    elif kind == "add-query":
-        items.append(("generation=1", "x=", "X-Goog-Meta=1", "userProject=p")[pick % 4])
-    elif kind == "repeat-query":
-        items.append(items[pick % len(items)])
-    elif kind == "change-header":
-        headers[names[pick % len(names)]] += "1"
-    elif kind == "drop-header":
-        del headers[names[pick % len(names)]]
-    elif kind == "add-header":
-        headers[("x-goog-acl", "x-goog-meta-other", "x-goog-hash")[pick % 3]] = "1"
-    elif kind == "host":
-        headers["host"] = ("evil.test", "localhost", "127.0.0.1:1")[pick % 3]
-    else:
-        body = (b"", b"1234", b"123456")[pick % 3]
-    return httpx.Request(method, f"{path}?{'&'.join(items)}", headers=headers, content=body)
-
-
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(kind=st.sampled_from(MUTATIONS), pick=st.integers(0, 1000))
-def test_every_single_mutation_is_refused(service: Service, kind: str, pick: int):
-    url = service.sign("bkt", "target", headers=HEADERS)
-    with httpx.Client() as client:
-        answer = client.send(mutated(kind, pick, url))
-    assert 400 <= answer.status_code < 500, (kind, pick, answer.text)
-    assert not service.client.bucket("bkt").blob("target").exists()
 
 
 def test_a_mismatch_shows_what_should_have_been_signed(service: Service):
