@@ -22,6 +22,7 @@ from google.cloud import storage
 from google.oauth2 import service_account
 
 ROOT = Path(__file__).parents[3]
+KEY = "key.json"
 ORIGIN = "http://app.test:3000"
 CORS = [
     {
@@ -62,8 +63,9 @@ def write_key(path: Path, email: str = "signer@test.iam.gserviceaccount.com") ->
 
 
 class Service:
-    def __init__(self, process: subprocess.Popen[str], url: str, key: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], url: str, folder: Path) -> None:
         self.process = process
+        self.data = folder / "data"
         self.url = url
         # One kept client: a new one costs as much as a dozen requests.
         self.http = httpx.Client(timeout=30)
@@ -72,7 +74,7 @@ class Service:
             credentials=google.auth.credentials.AnonymousCredentials(),
             client_options={"api_endpoint": url},
         )
-        credentials = service_account.Credentials.from_service_account_file(str(key))
+        credentials = service_account.Credentials.from_service_account_file(str(folder / KEY))
         self.signer = storage.Client(
             project="test", credentials=credentials, client_options={"api_endpoint": url}
         )
@@ -117,6 +119,20 @@ class Service:
     def fault(self, **fault: Any) -> None:
         self.http.post(f"{self.url}/_emulator/faults", json=fault).raise_for_status()
 
+    def faults(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.http.get(f"{self.url}/_emulator/faults").json()["faults"]
+        return found
+
+    @contextmanager
+    def clock(self, seconds: float) -> Iterator[None]:
+        """The emulator's clock is that far ahead."""
+        self.fault(kind="clock", seconds=seconds)
+        try:
+            yield
+        finally:
+            kind = {"content-type": "application/json"}
+            self.http.request("DELETE", f"{self.url}/_emulator/faults", headers=kind)
+
     def rss(self) -> int:
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
@@ -129,7 +145,7 @@ class Service:
 def running(folder: Path, *arguments: str) -> Iterator[Service]:
     """The emulator on `folder`; starting it twice on one folder keeps key and data."""
     folder.mkdir(parents=True, exist_ok=True)
-    key = folder / "key.json"
+    key = folder / KEY
     if not key.exists():
         write_key(key)
     command = [sys.executable, "-m", "emulators.storage", "--data", str(folder / "data")]
@@ -140,7 +156,7 @@ def running(folder: Path, *arguments: str) -> Iterator[Service]:
         assert process.stdout
         line = process.stdout.readline()
         assert line.startswith("listening "), line
-        service = Service(process, line.split()[1], key)
+        service = Service(process, line.split()[1], folder)
         yield service
         service.http.close()
         service.client.close()

@@ -160,10 +160,6 @@ def test_a_form_with_any_field_changed_or_left_out_is_refused(service: Service) 
 
 def test_a_form_after_its_time_is_refused(service: Service) -> None:
     fields = form_fields(service)
-    service.fault(kind="clock", seconds=301)
-    try:
+    with service.clock(301):
         answer = service.http.post(f"{service.url}/bkt", data=fields, files={"file": b"12345"})
-    finally:
-        kind = {"content-type": "application/json"}
-        service.http.request("DELETE", f"{service.url}/_emulator/faults", headers=kind)
     assert (answer.status_code, "Policy expired" in answer.text) == (400, True)

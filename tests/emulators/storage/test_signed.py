@@ -73,20 +73,9 @@ def test_an_unsigned_request_is_refused(service: Service):
 
 def test_an_expired_url_is_refused(service: Service):
     url = service.sign("bkt", "late", expiration=timedelta(seconds=60))
-    with clock(service, 61):
+    with service.clock(61):
         answer = httpx.put(url, content=b"x")
     assert (answer.status_code, code(answer)) == (400, "ExpiredToken")
-
-
-class clock:  # noqa: N801 - reads as a word in a with statement.
-    def __init__(self, service: Service, seconds: float) -> None:
-        self._url, self._seconds = f"{service.url}/_emulator/faults", seconds
-
-    def __enter__(self) -> None:
-        httpx.post(self._url, json={"kind": "clock", "seconds": self._seconds}).raise_for_status()
-
-    def __exit__(self, *error: object) -> None:
-        httpx.request("DELETE", self._url, headers={"content-type": "application/json"})
 
 
 @pytest.mark.parametrize(("size", "expected"), [(1, "EntityTooSmall"), (11, "EntityTooLarge")])
