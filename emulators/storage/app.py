@@ -101,7 +101,8 @@ class Application:
             answer = await self._broken(request, injected.fault)
         await self._drain(request)
         if fault and fault.kind == "cut-answer":
-            await _send_part(answer, fault.after_bytes, send)
+            if fault.after_bytes:
+                await _send_part(answer, fault.after_bytes, send)
             await _cut(receive)
             return
         await _send(answer, request.method, send)

@@ -20,7 +20,8 @@ KINDS = ("status", "cut", "cut-answer", "notification", "clock")
 @dataclass
 class Fault:
     """`status`: answer `status` once `after_bytes` of the request's body arrived.
-    `cut`: drop the connection there. `cut-answer`: drop it after so many bytes of the answer.
+    `cut`: drop the connection there. `cut-answer`: drop it after so many bytes of the answer's
+    body; with none, the whole answer is lost although the request has taken effect.
     `notification`: `copies` of the next messages of `bucket`, `delay` seconds late.
     `clock`: the emulator's clock is `seconds` ahead (negative: behind).
     """

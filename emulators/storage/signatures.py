@@ -92,16 +92,18 @@ class Keys:
                 if answer.status == 404:
                     return []
                 answer.raise_for_status()
-                certificates = await answer.json()
+                return _certified_keys(await answer.json())
         except (aiohttp.ClientError, TimeoutError, ValueError):
             raise Unavailable("The keys of the signer could not be fetched.") from None
-        keys = (_certified_key(pem) for pem in certificates.values())
-        return [key for key in keys if key]
 
 
-def _certified_key(pem: str) -> RSAPublicKey | None:
-    key = x509.load_pem_x509_certificate(pem.encode()).public_key()
-    return key if isinstance(key, RSAPublicKey) else None
+def _certified_keys(certificates: Any) -> list[RSAPublicKey]:
+    """The RSA keys of {kid: x509 PEM}; raises ValueError for anything else."""
+    if not isinstance(certificates, dict):
+        raise ValueError
+    pems = (str(pem).encode() for pem in certificates.values())
+    keys = [x509.load_pem_x509_certificate(pem).public_key() for pem in pems]
+    return [key for key in keys if isinstance(key, RSAPublicKey)]
 
 
 def _valid(key: RSAPublicKey, signature: bytes, text: bytes) -> bool:

@@ -142,14 +142,18 @@ class Service:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str) -> Iterator[Service]:
+def running(
+    folder: Path, *arguments: str, anonymous: bool = True, admin: bool = True
+) -> Iterator[Service]:
     """The emulator on `folder`; starting it twice on one folder keeps key and data."""
     folder.mkdir(parents=True, exist_ok=True)
     key = folder / KEY
     if not key.exists():
         write_key(key)
     command = [sys.executable, "-m", "emulators.storage", "--data", str(folder / "data")]
-    command += ["--service-account-key", str(key), "--allow-anonymous", "--admin", *arguments]
+    command += ["--service-account-key", str(key), *arguments]
+    command += ["--allow-anonymous"] if anonymous else []
+    command += ["--admin"] if admin else []
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from emulators.storage import cors, faults
-from emulators.storage.content import Sink
+from emulators.storage.content import Digests, Sink
 from emulators.storage.errors import (
     BucketNotEmpty,
     Incomplete,
@@ -84,6 +84,38 @@ def test_bytes_without_a_row_are_removed_at_the_next_start(tmp_path, store):
     again = Store(tmp_path)
     assert orphan not in set(again.blobs.names())
     assert again.get("b-1", "a")
+    again.close()
+
+
+def test_a_session_that_cannot_end_keeps_what_it_holds(tmp_path, store, monkeypatch):
+    partial = store.blobs.partial / "session"
+    partial.write_bytes(b"all of it")
+    store.add_upload("session", {"bucket": "b-1", "name": "a", "fields": {}, "when": vars(ANY)})
+    digests = Digests()
+    digests.update(b"all of it")
+
+    def die(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(store, "_announce", die)
+    with pytest.raises(OSError):
+        store.finish_upload("session", digests)
+    assert store.find("b-1", "a") is None
+    store.close()
+    again = Store(tmp_path)
+    assert partial.read_bytes() == b"all of it"
+    assert list(again.blobs.names()) == []
+    new = again.finish_upload("session", digests)
+    assert again.upload("session")["finished"] == new.generation
+    assert not partial.exists()
+    again.close()
+
+
+def test_partial_files_of_no_session_are_removed_at_the_next_start(tmp_path, store):
+    (store.blobs.partial / "stray").write_bytes(b"x")
+    store.close()
+    again = Store(tmp_path)
+    assert list(again.blobs.partial.iterdir()) == []
     again.close()
 
 
