@@ -200,6 +200,8 @@ def main() -> None:
     print(f"{'':<22} {'refused':>7} {'lost':>6} {'seconds':>8} {'kept MB/s':>10} {'peak MB':>8}")
     ratio = report("ours, signed", mine) / report("gcp-storage-emulator", other)
     print(f"kept bytes a second, ours / it: {ratio:.1f}; memory to hold: {MEMORY_LIMIT} MB")
+    if any(r.failed or r.lost or r.megabytes > MEMORY_LIMIT for r in mine):
+        raise SystemExit("ours refused or lost an upload, or took too much memory")
 
 
 if __name__ == "__main__":

@@ -256,3 +256,36 @@ def test_what_was_answered_before_a_kill_is_there_after_it(
             assert blob.download_as_bytes() == answered.get(name, blob.download_as_bytes())
         files = [path for path in (folder / "data" / "blobs").rglob("*") if path.is_file()]
         assert len(files) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", "/bkt/x?GoogleAccessId=a&Expires=1&Signature=b"),
+        ("POST", "/bkt/x?uploads"),
+        ("GET", "/bkt/x?acl"),
+        ("GET", "/bkt"),
+        ("PUT", "/new-bucket"),
+        ("GET", "/storage/v1/b/bkt/o?matchGlob=*"),
+        ("GET", "/storage/v1/b/bkt/o/x/acl"),
+        ("GET", "/storage/v1/b/bkt/acl"),
+        ("GET", "/storage/v1/b/bkt/iam"),
+        ("GET", "/storage/v1/b/bkt/folders"),
+        ("GET", "/storage/v1/b/bkt?softDeleted=true&generation=1"),
+        ("GET", "/storage/v1/projects/p/hmacKeys"),
+        ("POST", "/storage/v1/b/bkt/o/x/rewriteTo/b/bkt/o/y?destinationKmsKeyName=k"),
+        ("GET", "/storage/v2/b/bkt"),
+    ],
+)
+def test_what_the_document_leaves_out_answers_501(
+    service: Service, method: str, target: str
+) -> None:
+    answer = service.http.request(method, service.url + target, headers=TOKEN)
+    assert answer.status_code == 501, answer.text
+
+
+def test_signatures_outside_the_url_answer_501(service: Service) -> None:
+    header = {"authorization": "GOOG4-RSA-SHA256 Credential=a,SignedHeaders=host,Signature=b"}
+    assert service.http.get(f"{service.url}/bkt/x", headers=header).status_code == 501
+    url = service.sign("bkt", "x", "GET").replace("GOOG4-RSA-SHA256", "GOOG4-HMAC-SHA256")
+    assert service.http.get(url).status_code == 501
