@@ -8,11 +8,12 @@ from typing import Any
 import argon2
 import pytest
 
+from shared.documents import Update
 from shared.errors import Unavailable
 from shared.identity.passwords import Gate, Passwords
 from tests.fixtures.api import refusal
 from tests.fixtures.stores import Budget, WatchedDocuments, memory_documents
-from tests.identity.world import HMAC, PASSWORD, World, at_once, json_of
+from tests.identity.world import HMAC, PASSWORD, Between, World, at_once, json_of
 
 
 def count(world: World, collection: str) -> int:
@@ -137,6 +138,19 @@ def test_raised_parameters_reach_a_hash_at_the_next_sign_in(world: World) -> Non
     world.login()
     (after,) = world.documents.query("users")
     assert after.commit_id == user.commit_id
+
+
+def test_a_password_changed_meanwhile_is_not_overwritten_by_the_old_one() -> None:
+    between, documents = Between(), memory_documents()
+    world = World(WatchedDocuments(documents, between))
+    world.register()
+    world.service._passwords = stronger = Passwords(memory_kib=16, passes=2)
+    changed = stronger.hash("another password")
+    (user,) = documents.query("users")
+    between.arm(lambda: documents.commit([Update(user.path, {"passwordHash": changed})]))
+    world.login()
+    (after,) = documents.query("users")
+    assert after.data["passwordHash"] == changed
 
 
 def test_a_damaged_hash_signs_nobody_in() -> None:

@@ -190,6 +190,14 @@ def test_a_short_key_makes_no_macs() -> None:
     assert read_mac_key(b"k" * 32)
 
 
+def test_a_mac_of_one_purpose_is_none_of_another() -> None:
+    macs = World().macs
+    made = macs.mac(1, "refresh-token", "x")
+    assert made == macs.mac(1, "refresh-token", "x")
+    assert made not in (macs.mac(1, "address", "x"), macs.mac(1, "refresh", "-tokenx"), None)
+    assert macs.mac(2, "refresh-token", "x") is None
+
+
 def test_a_key_set_is_fetched_once_for_many_tokens(issuer: Web) -> None:
     keys = JwksKeys(f"{issuer.url}/jwks")
     found = at_once(20, lambda _: keys.public_key(KEY.kid))
@@ -236,7 +244,7 @@ def test_a_withdrawn_key_is_forgotten_when_the_set_is_old(issuer: Web) -> None:
         Answer(302, headers={"location": "/elsewhere"}),
         Answer(200, b"<html>"),
         Answer(200, b"[" * 100_000),
-        Answer(200, b" " * 300_000),
+        Answer(200, announced(KEY).body + b" " * 256 * 1024),
         as_json({"keys": []}),
         as_json({"keys": "none"}),
         as_json({"keys": [None, 1, "x", []]}),

@@ -152,6 +152,4 @@ def test_keys_are_read_over_the_wire_once_for_many_threads(
     macs, signing = mac_keys(secrets, HMAC), signing_keys(secrets, SIGNING)
     at_once(16, lambda _: (macs.current_id(), signing.current().kid))
     assert sorted(server.calls) == ["access", "access", "list", "list"]
-    assert macs.mac(1, "purpose", "message") != macs.mac(1, "purpose\0mess", "age")
-    assert macs.mac(2, "purpose", "message") is None
     assert len(signing.jwks()) == 1

@@ -11,7 +11,7 @@ from shared.documents import Delete, Document
 from shared.errors import Unavailable
 from shared.identity.sessions import GRACE, IDLE, LONGEST
 from tests.fixtures.stores import Budget, WatchedDocuments, memory_documents
-from tests.identity.world import HMAC, World, at_once, json_of
+from tests.identity.world import HMAC, Between, World, at_once, json_of
 
 
 def session_of(world: World) -> Document:
@@ -48,6 +48,34 @@ def test_fifty_refreshes_of_one_token_at_once_have_one_successor(world: World) -
     assert len(successors) == 1
     assert session_of(world).data["counter"] == 1
     renewed(world, successors.pop())
+
+
+def test_a_request_that_another_overtook_gives_what_the_other_gave() -> None:
+    between = Between()
+    world = World(WatchedDocuments(memory_documents(), between))
+    token = world.signed_in()["refreshToken"]
+    others: list[str] = []
+    between.arm(lambda: others.append(renewed(world, token)))
+    assert [renewed(world, token)] == others
+    assert session_of(world).data["counter"] == 1
+
+
+def test_a_request_that_two_others_overtook_turns_no_counter_back() -> None:
+    between = Between()
+    world = World(WatchedDocuments(memory_documents(), between))
+    token = world.signed_in()["refreshToken"]
+    between.arm(lambda: renewed(world, renewed(world, token)))
+    assert world.refresh(token).status_code == 401
+    assert session_of(world).data["counter"] == 2
+
+
+def test_a_refresh_that_signing_out_overtook_gives_nothing() -> None:
+    between = Between()
+    world = World(WatchedDocuments(memory_documents(), between))
+    token = world.signed_in()["refreshToken"]
+    between.arm(lambda: world.post("/logout", refreshToken=token))
+    assert world.refresh(token).status_code == 401
+    assert session_of(world).data["revokedFor"] == "logout"
 
 
 def test_a_parent_within_the_grace_is_given_the_same_successor_again(world: World) -> None:

@@ -126,6 +126,23 @@ def json_of(answer: Response) -> dict[str, Any]:
     return document
 
 
+class Between:
+    """For WatchedDocuments: does what it is armed with just before the next commit, which is when
+    another request can be faster than the one that is under way."""
+
+    def __init__(self) -> None:
+        self._armed: Callable[[], object] | None = None
+
+    def arm(self, other: Callable[[], object]) -> None:
+        self._armed = other
+
+    def __call__(self, name: str, _: int) -> None:
+        other = self._armed
+        if name == "commit" and other is not None:
+            self._armed = None
+            other()
+
+
 def at_once(count: int, call: Callable[[int], T]) -> list[T]:
     """What `count` threads get that start together."""
     start = Barrier(count)
