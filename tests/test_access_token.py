@@ -1,0 +1,138 @@
+"""Tokens from the metadata server: kept while they are surely good, and through its outages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from shared import access_token, cached
+from shared.access_token import MetadataTokens
+from shared.errors import Unavailable
+from tests.fixtures.emulated import free_port
+from tests.fixtures.web import Answer, Asked, Web, as_json, serving
+
+LIFE = 3600
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What both modules take for the machine's monotonic clock."""
+    made = Clock()
+    monkeypatch.setattr(access_token.time, "monotonic", made)
+    monkeypatch.setattr(cached.time, "monotonic", made)
+    return made
+
+
+@pytest.fixture
+def server() -> Iterator[Web]:
+    count = iter(range(1, 1000))
+
+    def issue(asked: Asked) -> Answer:
+        if asked.headers.get("Metadata-Flavor") != "Google":
+            return Answer(403)
+        return as_json({"access_token": f"t{next(count)}", "expires_in": LIFE})
+
+    with serving(issue) as web:
+        yield web
+
+
+@pytest.fixture
+def tokens(server: Web, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> MetadataTokens:
+    monkeypatch.setenv("GCE_METADATA_HOST", f"{server.host}/as/media")
+    made = MetadataTokens()
+    made._kept._clock = clock
+    return made
+
+
+def test_the_functions_own_account_is_asked_for(tokens: MetadataTokens, server: Web) -> None:
+    assert tokens.token() == "t1"
+    wanted = "/as/media/computeMetadata/v1/instance/service-accounts/default/token"
+    assert server.asked[0].path == wanted
+
+
+def test_a_token_is_kept_and_renewed_long_before_its_end(
+    tokens: MetadataTokens, server: Web, clock: Clock
+) -> None:
+    assert [tokens.token(), tokens.token()] == ["t1", "t1"]
+    clock.now += 119
+    assert tokens.token() == "t1"
+    clock.now += 2
+    assert tokens.token() == "t2"
+    assert len(server.asked) == 2
+
+
+def test_an_outage_is_bridged_until_the_token_is_about_to_end(
+    tokens: MetadataTokens, server: Web, clock: Clock
+) -> None:
+    assert tokens.token() == "t1"
+    issue, server.answer = server.answer, lambda _: Answer(503)
+    clock.now += LIFE - 20
+    assert tokens.token() == "t1"
+    clock.now += 11
+    with pytest.raises(Unavailable):
+        tokens.token()
+    server.answer = issue
+    clock.now += 3
+    assert tokens.token() == "t2"
+
+
+def test_a_server_that_is_away_is_not_asked_at_every_call(
+    tokens: MetadataTokens, server: Web, clock: Clock
+) -> None:
+    tokens.token()
+    server.answer = lambda _: Answer(503)
+    clock.now += 300
+    for _ in range(50):
+        assert tokens.token() == "t1"
+    assert len(server.asked) == 1 + access_token._TRIES
+
+
+@pytest.mark.parametrize("lost", [Answer(500), Answer(cut=True), Answer(200, b"{")])
+def test_one_lost_answer_is_asked_for_again(
+    tokens: MetadataTokens, server: Web, lost: Answer
+) -> None:
+    answers: list[Any] = [lambda _: lost, server.answer]
+    server.answer = lambda asked: answers.pop(0)(asked)
+    assert tokens.token() == "t1"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(404),
+        as_json([]),
+        as_json({"access_token": "t"}),
+        as_json({"expires_in": 1}),
+        as_json({"access_token": "t", "expires_in": "soon"}),
+        as_json({"access_token": "t", "expires_in": 5}),
+    ],
+)
+def test_what_is_no_token_that_lasts_is_none(
+    tokens: MetadataTokens, server: Web, answer: Answer
+) -> None:
+    server.answer = lambda _: answer
+    with pytest.raises(Unavailable):
+        tokens.token()
+
+
+def test_nobody_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GCE_METADATA_HOST", f"127.0.0.1:{free_port()}")
+    with pytest.raises(Unavailable):
+        MetadataTokens().token()
+
+
+def test_twenty_threads_ask_once(tokens: MetadataTokens, server: Web) -> None:
+    with ThreadPoolExecutor(20) as threads:
+        assert set(threads.map(lambda _: tokens.token(), range(20))) == {"t1"}
+    assert len(server.asked) == 1
