@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -67,6 +68,26 @@ def test_a_second_create_is_refused_and_leaves_no_bytes(store):
         put(store, "a", b"second", Preconditions(generation_match=0))
     assert store.blobs.path(store.get("b-1", "a").blob).read_bytes() == b"first"
     assert len(list(store.blobs.names())) == 1
+
+
+def test_an_overwrite_waits_until_a_read_holds_its_file(store, monkeypatch):
+    put(store, "a", b"first")
+    overwrite = threading.Thread(target=put, args=(store, "a", b"second"))
+    path = store.blobs.path
+
+    def slow(blob: str) -> Path:
+        """Between finding the version and opening its file, the overwrite has its chance."""
+        monkeypatch.setattr(store.blobs, "path", path)
+        overwrite.start()
+        overwrite.join(0.2)
+        return path(blob)
+
+    monkeypatch.setattr(store.blobs, "path", slow)
+    _, file = store.open("b-1", "a", None)
+    with file:
+        overwrite.join(10)
+        assert file.read() == b"first"
+    assert store.get("b-1", "a").size == 6
 
 
 def test_an_overwrite_removes_the_bytes_it_replaces(store):
