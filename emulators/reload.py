@@ -9,7 +9,7 @@ from pathlib import Path
 
 class Changes:
     def __init__(self, folders: Iterable[Path]) -> None:
-        self._seen = {folder: _state(folder) for folder in folders}
+        self._seen = {folder: _state(folder) for folder in set(folders)}
 
     def since_last(self) -> set[Path]:
         """The folders in which a file came, went or changed since the last call."""

@@ -39,6 +39,8 @@ class Supervisor:
         self._exports = Exports(plan)
         wanted = parts(plan, self._exports.latest())
         self._processes = {part.name: Process(part, journal) for part in wanted}
+        # Before anything starts: what is saved while it does counts as changed.
+        self._changes = Changes(folder for part in wanted for folder in part.sources)
 
     async def run(self) -> int:
         """Until a signal (0) or the end of a part (1)."""
@@ -92,11 +94,9 @@ class Supervisor:
             self._journal.say(f"Firestore's documents were not exported: {error}")
 
     async def _restart_what_changed(self, session: aiohttp.ClientSession) -> None:
-        sources = {folder for p in self._processes.values() for folder in p.part.sources}
-        changes = Changes(sources)
         while True:
             await asyncio.sleep(_LOOK_FOR_CHANGES_EVERY)
-            changed = changes.since_last()
+            changed = self._changes.since_last()
             for process in self._processes.values():
                 if changed.intersection(process.part.sources):
                     await self._restart(process, session)
