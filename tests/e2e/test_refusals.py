@@ -297,7 +297,7 @@ def test_a_forged_event_is_refused(
 
 @pytest.mark.parametrize("name", ["uploads/" + "a" * 20, "uploads/..", "x", "uploads/ü ?#"])
 def test_an_object_that_nobody_announced_is_taken_away(stack: Stack, name: str) -> None:
-    blob = stack.storage().bucket(stack.plan.bucket("inbox")).blob(name)
+    blob = stack.storage.bucket(stack.plan.bucket("inbox")).blob(name)
     blob.upload_from_string(PHOTO, content_type="image/jpeg")
     eventually(lambda: stack.objects("inbox"), lambda names: name not in names)
 
@@ -305,5 +305,5 @@ def test_an_object_that_nobody_announced_is_taken_away(stack: Stack, name: str) 
 def _erase(stack: Stack, media_id: str) -> None:
     """So that the fixture finds what it found before."""
     for bucket in ("media", "renditions"):
-        for blob in stack.storage().list_blobs(stack.plan.bucket(bucket), prefix=f"{media_id}/"):
+        for blob in stack.storage.list_blobs(stack.plan.bucket(bucket), prefix=f"{media_id}/"):
             blob.delete()
