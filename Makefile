@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Test processes; each may start emulators of its own, so more than cores is of no use.
 WORKERS ?= 2
-# The image may ask for no bytecode; import time is cold start, so pip compiles all of it.
 export PYTHONPATH := $(CURDIR)
+# An image may ask for no bytecode; here it would be compiled anew in every process of every run.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install constraints dev test test-fast check lint types bench reset doctor status logs
