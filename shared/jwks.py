@@ -59,9 +59,12 @@ class JWKS(Generic[K]):
             raise Unavailable(f"The key set is out of reach ({type(error).__name__})") from None
 
     def _parse(self, body: bytes) -> dict[str, K]:
-        """Raises ValueError for what holds no key of ours: better the keys of a minute ago."""
+        """Raises ValueError for what holds no key of ours: better the keys of a minute ago. Only a
+        set that says it is empty takes them all back."""
         document = json.loads(body)
         members = document.get("keys") if isinstance(document, dict) else None
+        if members == []:
+            return {}
         keys: dict[str, K] = {}
         for member in members if isinstance(members, list) else ():
             try:

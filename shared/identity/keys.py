@@ -64,9 +64,16 @@ class KeyRing(Generic[K]):
         self._known: dict[str, Version[K]] = {}
         self._cached = Cached(self._fetch, live=_LIVE, pause=_PAUSE, clock=ticks)
 
+    def enabled(self) -> tuple[Version[K], ...]:
+        """The newest first. Raises Unavailable when the secrets were never in reach."""
+        return self._cached.get(bool)
+
     def all(self) -> tuple[Version[K], ...]:
-        """The newest first. Raises Unavailable when there has never been one to read."""
-        return self._cached.get()
+        """The enabled ones, of which there is at least one; else raises Unavailable."""
+        versions = self.enabled()
+        if not versions:
+            raise Unavailable("No key can be read")
+        return versions
 
     def current(self) -> Version[K]:
         """The newest that everybody knows; in a new project the first one, known or not."""
@@ -85,8 +92,7 @@ class KeyRing(Generic[K]):
                 or self._load(one.name, one.number, one.created)
             )
         }
-        if not self._known:
-            raise Unavailable("No key can be read")
+        # None at all is an answer too, no outage: whoever disabled a stolen key means it.
         return tuple(self._known.values())
 
     def _load(self, name: str, number: int, created: datetime) -> Version[K] | None:
@@ -120,7 +126,8 @@ class SigningKeys:
         return self._ring.current().key
 
     def jwks(self) -> tuple[JWK, ...]:
-        return tuple(one.key.jwk for one in self._ring.all())
+        """Empty when all are disabled, so that verifiers forget them as well."""
+        return tuple(one.key.jwk for one in self._ring.enabled())
 
     def public_key(self, kid: str) -> Ed25519PublicKey | None:
         return next((one.key.public for one in self._ring.all() if one.key.kid == kid), None)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from shared.errors import Invalid, Unauthenticated
+from shared.errors import Invalid, Unauthenticated, Unavailable
 from shared.http import Principal
 from shared.identity.addresses import address_key
 from shared.identity.keys import MACKeys
@@ -98,9 +98,10 @@ class IdentityService:
         return user.view()
 
     def _strengthen(self, user: User, password: str) -> None:
-        """Hash again when the parameters were raised; the password is known only now."""
+        """Hash again when the parameters were raised; the password is known only now. What
+        hinders it hinders no sign-in: the next one tries again."""
         if self._passwords.is_outdated(user.password_hash):
-            with suppress(PreconditionFailed):
+            with suppress(PreconditionFailed, Unavailable):
                 self._store.replace_hash(user, self._passwords.hash(password), self._clock())
 
     def _pair(self, user_id: str, session_id: str, refresh_token: str) -> TokenPair:

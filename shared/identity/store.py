@@ -2,7 +2,9 @@
 
 An address is claimed by `emails/{keyed hash}`, so a copy of the database cannot be searched for
 an address without the key, and two who register the same one at once cannot both win. It is
-claimed under every enabled key: processes that disagree about the newest one still collide.
+claimed under every enabled key: processes that disagree about the newest one still collide. Before
+a key is disabled, each address that only it has claimed must be claimed under another one, or its
+owner is unknown from then on.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from shared.events.model import Event
 from shared.identity.model import Session, User
 
 SCHEMA_VERSION = 1
+# No id has this form, so nobody is ever found by it.
+_NOBODY = "nobody"
 
 
 class IdentityStore:
@@ -47,9 +51,10 @@ class IdentityStore:
         )
 
     def user_by_address(self, hashes: Sequence[str]) -> User | None:
+        """Two round trips for an unknown address too, or the time of the answer would tell."""
         claims = self._documents.get_all(f"emails/{one}" for one in hashes)
         users = {str(claim.data["user"]) for claim in claims.values()}
-        return self.user(users.pop()) if users else None
+        return self.user(users.pop() if users else _NOBODY)
 
     def user(self, user_id: str) -> User | None:
         document = self._documents.get(f"users/{user_id}")

@@ -112,8 +112,9 @@ def test_known_and_unknown_addresses_cost_the_same_hashes_and_round_trips() -> N
 
     first = cost(lambda: world.register())
     assert first == cost(lambda: world.register()) == (["hash"], {"commit": 1})
+    known = cost(lambda: world.post("/login", email="ada@example.org", password="wrong"))
     unknown = cost(lambda: world.post("/login", email="eve@example.org", password="wrong"))
-    assert unknown[0] == ["verify"]
+    assert known == unknown == (["verify"], {"get": 2})
 
 
 def test_nobodys_hash_costs_what_a_real_one_costs_and_fits_nothing() -> None:
@@ -151,6 +152,25 @@ def test_a_password_changed_meanwhile_is_not_overwritten_by_the_old_one() -> Non
     world.login()
     (after,) = documents.query("users")
     assert after.data["passwordHash"] == changed
+
+
+def test_a_hash_that_cannot_be_renewed_now_keeps_nobody_out() -> None:
+    refused = [False]
+
+    def refuse(name: str, _: int) -> None:
+        if name == "commit" and refused[0]:
+            refused[0] = False
+            raise Unavailable
+
+    documents = memory_documents()
+    world = World(WatchedDocuments(documents, refuse))
+    world.register()
+    world.service._passwords = stronger = Passwords(memory_kib=16, passes=2)
+    refused[0] = True
+    world.login()
+    assert stronger.is_outdated(documents.query("users")[0].data["passwordHash"])
+    world.login()
+    assert not stronger.is_outdated(documents.query("users")[0].data["passwordHash"])
 
 
 def test_a_damaged_hash_signs_nobody_in() -> None:

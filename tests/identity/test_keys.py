@@ -25,7 +25,17 @@ from shared.identity.keys import ANNOUNCED, read_mac_key, read_signing_key
 from shared.identity.tokens import JwksKeys, TokenVerifier
 from shared.jwks import JWKS
 from tests.fixtures.web import Answer, Web, as_json, serving
-from tests.identity.world import ISSUER, SIGNING, Clock, World, at_once, json_of, pem
+from tests.identity.world import (
+    HMAC,
+    ISSUER,
+    PASSWORD,
+    SIGNING,
+    Clock,
+    World,
+    at_once,
+    json_of,
+    pem,
+)
 
 KEY, NEXT = read_signing_key(pem()), read_signing_key(pem())
 
@@ -127,14 +137,40 @@ def test_a_version_that_holds_no_key_takes_no_other_along() -> None:
     assert world.call("GET", "/me", bearer=world.signed_in()["accessToken"]).status_code == 200
 
 
-def test_without_any_key_every_answer_is_a_503_until_there_is_one() -> None:
-    world = World()
+def test_the_only_key_disabled_is_worthless_everywhere_until_there_is_another(issuer: Web) -> None:
+    world, ticks = World(), Ticks()
+    tokens = world.signed_in()
     (old,) = world.secrets.versions(SIGNING)
+    path = "/.well-known/jwks.json"
+    issuer.answer = lambda _: Answer(200, world.call("GET", path).get_data())
+    elsewhere = JWKS(issuer.url, lambda jwk: jwk["x"], ticks)
+    kid = kid_of(tokens["accessToken"])
+    assert elsewhere.key(kid)
     world.secrets.disable(old)
-    assert world.call("GET", "/.well-known/jwks.json").status_code == 503
+    world.clock.advance(minutes=6)
+    ticks.now += 301
+    assert elsewhere.key(kid) is None
+    assert world.call("GET", "/me", bearer=tokens["accessToken"]).status_code == 503
+    assert world.refresh(tokens["refreshToken"]).status_code == 503
+    assert world.post("/login", email="ada@example.org", password=PASSWORD).status_code == 503
     world.secrets.add(SIGNING, pem(), world.clock.now)
-    world.clock.advance(seconds=2)
-    assert world.call("GET", "/.well-known/jwks.json").status_code == 200
+    world.clock.advance(seconds=11)
+    ticks.now += 11
+    assert world.call("GET", "/me", bearer=tokens["accessToken"]).status_code == 401
+    renewed = json_of(world.refresh(tokens["refreshToken"]))["accessToken"]
+    assert elsewhere.key(kid_of(renewed))
+    assert world.call("GET", "/me", bearer=renewed).status_code == 200
+
+
+def test_without_a_key_for_addresses_nobody_is_made_or_found() -> None:
+    """A user whose address nothing claims could never sign in."""
+    world = World()
+    world.register()
+    world.secrets.disable(world.secrets.versions(HMAC)[0])
+    world.clock.advance(minutes=6)
+    assert world.register("eve@example.org").status_code == 503
+    assert world.post("/login", email="ada@example.org", password=PASSWORD).status_code == 503
+    assert len(world.documents.query("users")) == 1
 
 
 def test_secrets_out_of_reach_are_bridged_by_a_running_process() -> None:
@@ -245,7 +281,6 @@ def test_a_withdrawn_key_is_forgotten_when_the_set_is_old(issuer: Web) -> None:
         Answer(200, b"<html>"),
         Answer(200, b"[" * 100_000),
         Answer(200, announced(KEY).body + b" " * 256 * 1024),
-        as_json({"keys": []}),
         as_json({"keys": "none"}),
         as_json({"keys": [None, 1, "x", []]}),
         as_json([]),
