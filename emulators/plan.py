@@ -65,7 +65,7 @@ class Plan:
         return (f"http://localhost:{port}", f"http://{HOST}:{port}")
 
     def bucket(self, name: str) -> str:
-        return f"{self.project}-{name}"
+        return bucket_name(self.project, name)
 
     def account(self, name: str) -> str:
         return f"{name}@{self.project}.iam.gserviceaccount.com"
@@ -155,6 +155,11 @@ class Plan:
                 probe.settimeout(1)
                 if probe.connect_ex((HOST, port)) == 0:
                     yield name, port
+
+
+def bucket_name(project: str, name: str) -> str:
+    """Bucket names are the world's: the declared one gets the project in front."""
+    return f"{project}-{name}"
 
 
 def free_ports(count: int) -> list[int]:

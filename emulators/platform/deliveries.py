@@ -13,13 +13,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from emulators.plan import bucket_name
 from emulators.platform import events
 from emulators.platform.chaos import Chaos, Trouble, camel
 from emulators.platform.events import Outgoing
 from emulators.platform.log import say
 from emulators.platform.pull import Pull
 from emulators.platform.sender import NoAnswer, Sender
-from emulators.platform.topics import bucket_name, eventarc_subscription
+from emulators.platform.topics import eventarc_subscription
 from infra.declaration import Declaration
 
 # "Receive push messages": these acknowledge, all others do not.

@@ -30,11 +30,6 @@ _KEPT = timedelta(days=7)
 _PATIENCE = 20.0
 
 
-def bucket_name(project: str, bucket: str) -> str:
-    """Bucket names are the world's: the declared one gets the project in front."""
-    return f"{project}-{bucket}"
-
-
 def eventarc_topic(bucket: str) -> str:
     """The short name of the topic that the bucket's notifications go to."""
     return f"eventarc-{bucket}"

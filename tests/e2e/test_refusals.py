@@ -299,7 +299,7 @@ def test_a_forged_event_is_refused(
 def test_an_object_that_nobody_announced_is_taken_away(stack: Stack, name: str) -> None:
     blob = stack.storage.bucket(stack.plan.bucket("inbox")).blob(name)
     blob.upload_from_string(PHOTO, content_type="image/jpeg")
-    eventually(lambda: stack.objects("inbox"), lambda names: name not in names)
+    assert name not in eventually(lambda: stack.objects("inbox"), lambda left: name not in left)
 
 
 def _erase(stack: Stack, media_id: str) -> None:

@@ -22,6 +22,7 @@ from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
+from emulators.plan import bucket_name
 from emulators.platform import topics
 from infra.declaration import DECLARATION
 
@@ -130,7 +131,7 @@ class Project:
     @property
     def bucket(self) -> str:
         assert TRIGGERED.trigger
-        return topics.bucket_name(self.name, TRIGGERED.trigger.bucket)
+        return bucket_name(self.name, TRIGGERED.trigger.bucket)
 
     def publish(self, topic: str, data: bytes, **attributes: str) -> str:
         """The message's id."""
