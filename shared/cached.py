@@ -49,7 +49,7 @@ class Cached(Generic[T]):
             waits = held is None or not suffices(held[0])
             if self._lock.acquire(blocking=waits):
                 try:
-                    self._renew(suffices)
+                    self._renew()
                 finally:
                     self._lock.release()
             held = self._held
@@ -61,12 +61,9 @@ class Cached(Generic[T]):
         value, fetched = held
         return self._clock() - fetched <= self._live and suffices(value)
 
-    def _renew(self, suffices: Callable[[T], bool]) -> None:
+    def _renew(self) -> None:
         """Unless another thread just did, or tried."""
-        held = self._held
-        if held is not None and self._is_good(held, suffices):
-            return
-        pause = self._first_pause if held is None else self._pause
+        pause = self._first_pause if self._held is None else self._pause
         if self._clock() - self._asked < pause:
             return
         try:

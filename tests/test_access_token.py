@@ -111,6 +111,7 @@ def test_one_lost_answer_is_asked_for_again(
     "answer",
     [
         Answer(404),
+        as_json({"access_token": "t", "expires_in": LIFE}, 500),
         as_json([]),
         as_json({"access_token": "t"}),
         as_json({"expires_in": 1}),
@@ -122,6 +123,31 @@ def test_what_is_no_token_that_lasts_is_none(
     tokens: MetadataTokens, server: Web, answer: Answer
 ) -> None:
     server.answer = lambda _: answer
+    with pytest.raises(Unavailable):
+        tokens.token()
+
+
+def test_a_short_token_is_renewed_before_it_ends(
+    tokens: MetadataTokens, server: Web, clock: Clock
+) -> None:
+    issue = server.answer
+    server.answer = lambda _: as_json({"access_token": "short", "expires_in": 60})
+    assert tokens.token() == "short"
+    server.answer = issue
+    clock.now += 49
+    assert tokens.token() == "short"
+    clock.now += 2
+    assert tokens.token() == "t1"
+
+
+def test_a_slow_answer_makes_a_token_end_no_later(
+    tokens: MetadataTokens, server: Web, clock: Clock
+) -> None:
+    def dawdle(_: Asked) -> Answer:
+        clock.now += 30
+        return as_json({"access_token": "t", "expires_in": 39})
+
+    server.answer = dawdle
     with pytest.raises(Unavailable):
         tokens.token()
 

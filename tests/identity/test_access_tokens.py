@@ -307,8 +307,13 @@ def test_keys_out_of_reach_are_told_apart_from_a_bad_token() -> None:
     with pytest.raises(Unavailable):
         TokenVerifier(NoKeys(), ISSUER, CLOCK).authenticate(GENUINE)
     # What cannot be ours is refused without asking anybody.
-    with pytest.raises(Unauthenticated):
-        TokenVerifier(NoKeys(), ISSUER, CLOCK).authenticate(forged({**HEADER, "alg": "none"}))
+    for header in (
+        {**HEADER, "alg": "none"},
+        {**HEADER, "kid": "x"},
+        {**HEADER, "kid": "../x" * 11},
+    ):
+        with pytest.raises(Unauthenticated):
+            TokenVerifier(NoKeys(), ISSUER, CLOCK).authenticate(forged(header))
 
 
 def test_a_refused_token_is_answered_with_a_challenge_and_no_reason() -> None:

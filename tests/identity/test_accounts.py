@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import argon2
 import pytest
@@ -13,7 +13,7 @@ from shared.errors import Unavailable
 from shared.identity.passwords import Gate, Passwords
 from tests.fixtures.api import refusal
 from tests.fixtures.stores import Budget, WatchedDocuments, memory_documents
-from tests.identity.world import HMAC, PASSWORD, Between, World, at_once, json_of
+from tests.identity.world import HMAC, PASSWORD, SIGNING, Between, World, at_once, json_of
 
 
 def count(world: World, collection: str) -> int:
@@ -126,7 +126,16 @@ def test_nobodys_hash_costs_what_a_real_one_costs_and_fits_nothing() -> None:
     # A hash that could not be read would be refused before any work was done.
     with pytest.raises(argon2.exceptions.VerifyMismatchError):
         argon2.PasswordHasher().verify(passwords._nobodys, "x")
+    verified: list[str] = []
+
+    class Recorded(argon2.PasswordHasher):
+        def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
+            verified.append(str(hash))
+            return super().verify(hash, password)
+
+    passwords._hasher = Recorded()
     assert passwords.verify(None, "x") is False
+    assert verified == [passwords._nobodys]
 
 
 def test_raised_parameters_reach_a_hash_at_the_next_sign_in(world: World) -> None:
@@ -171,6 +180,15 @@ def test_a_hash_that_cannot_be_renewed_now_keeps_nobody_out() -> None:
     assert stronger.is_outdated(documents.query("users")[0].data["passwordHash"])
     world.login()
     assert not stronger.is_outdated(documents.query("users")[0].data["passwordHash"])
+
+
+def test_without_a_signing_key_no_session_is_made() -> None:
+    world = World()
+    world.register()
+    world.secrets.disable(world.secrets.versions(SIGNING)[0])
+    world.clock.advance(minutes=6)
+    assert world.post("/login", email="ada@example.org", password=PASSWORD).status_code == 503
+    assert count(world, "sessions") == 0
 
 
 def test_a_damaged_hash_signs_nobody_in() -> None:

@@ -60,6 +60,8 @@ def test_an_address_is_kept_as_it_was_typed_but_for_form(typed: str, kept: str) 
         f"{'é' * 33}@example.org",
         f"ada@{'a' * 64}.org",
         f"{'a' * 64}@{'.'.join(['b' * 60] * 4)}.org",
+        # 254 characters are 255 octets here.
+        f"{'a' * 62}é@{'.'.join([*['b' * 60] * 3, 'c' * 3])}.org",
     ],
 )
 def test_what_no_mail_would_reach_is_refused(typed: str) -> None:
@@ -72,6 +74,8 @@ def test_what_no_mail_would_reach_is_refused(typed: str) -> None:
     [
         ("ada@example.org", "ADA@Example.Org"),
         ("josé@example.org", "JOSE\u0301@example.org"),
+        # There is a small j with a caron and no capital one.
+        ("\u01f0@example.org", "J\u030c@example.org"),
     ],
 )
 def test_case_and_composition_make_no_other_person(one: str, other: str) -> None:

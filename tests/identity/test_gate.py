@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from shared.errors import Unavailable
-from shared.identity.passwords import Gate
+from shared.identity.passwords import Gate, Passwords
 from tests.identity.world import at_once
 
 
@@ -29,6 +29,18 @@ def test_no_more_than_agreed_are_inside_at_once() -> None:
 
     at_once(14, enter)
     assert (most, inside) == (2, 0)
+
+
+def test_two_passwords_are_hashed_at_once_and_no_third() -> None:
+    passwords = Passwords(memory_kib=8, passes=1)
+    passwords._gate._patience = 0.01
+    with passwords._gate.entered(), passwords._gate.entered():
+        with pytest.raises(Unavailable):
+            passwords.hash("x")
+        with pytest.raises(Unavailable):
+            passwords.verify(None, "x")
+    with passwords._gate.entered():
+        assert passwords.verify(passwords.hash("x"), "x")
 
 
 def test_whoever_finds_the_queue_full_is_refused_without_waiting() -> None:

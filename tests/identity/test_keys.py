@@ -125,7 +125,12 @@ def test_the_first_key_of_a_new_project_signs_at_once() -> None:
     (old,) = world.secrets.versions(SIGNING)
     world.secrets.disable(old)
     world.secrets.add(SIGNING, pem(), world.clock.now)
-    assert world.call("GET", "/me", bearer=world.signed_in()["accessToken"]).status_code == 200
+    token = world.signed_in()["accessToken"]
+    assert world.call("GET", "/me", bearer=token).status_code == 200
+    # One that follows at once is announced first, like any other.
+    world.secrets.add(SIGNING, pem(), world.clock.now)
+    world.clock.advance(minutes=6)
+    assert kid_of(world.login()["accessToken"]) == kid_of(token) != kids(world)[0]
 
 
 def test_a_version_that_holds_no_key_takes_no_other_along() -> None:

@@ -94,6 +94,8 @@ def test_a_parent_after_the_grace_ends_the_session_for_everybody(world: World) -
     assert world.refresh(tokens["refreshToken"]).status_code == 401
     assert world.refresh(successor).status_code == 401
     assert world.call("GET", "/me", bearer=tokens["accessToken"]).status_code == 401
+    # Signing out afterwards does not cover it up.
+    assert world.post("/logout", refreshToken=successor).status_code == 204
     assert session_of(world).data["revokedFor"] == "reuse"
 
 
@@ -267,6 +269,15 @@ def test_a_deleted_session_is_over(world: World) -> None:
     assert world.refresh(tokens["refreshToken"]).status_code == 401
     assert world.post("/logout", refreshToken=tokens["refreshToken"]).status_code == 204
     assert world.call("GET", "/me", bearer=tokens["accessToken"]).status_code == 401
+
+
+def test_a_session_deleted_while_it_is_ended_has_ended() -> None:
+    between, documents = Between(), memory_documents()
+    world = World(WatchedDocuments(documents, between))
+    token = world.signed_in()["refreshToken"]
+    between.arm(lambda: documents.commit([Delete(session_of(world).path)]))
+    assert world.post("/logout", refreshToken=token).status_code == 204
+    assert documents.query("sessions") == []
 
 
 def test_a_new_key_signs_later_and_the_old_tokens_live_until_theirs_is_disabled() -> None:
