@@ -49,9 +49,7 @@ class Vault:
     def __init__(self, path: Path, project: str) -> None:
         self._path = path
         self._project = project
-        self._secrets: dict[str, dict[str, Any]] = (
-            json.loads(path.read_bytes()) if path.exists() else {}
-        )
+        self._secrets = self._read()
 
     # Secrets
 
@@ -205,8 +203,16 @@ class Vault:
         secret.etag = _etag(kept)
         return secret
 
+    def _read(self) -> dict[str, dict[str, Any]]:
+        return json.loads(self._path.read_bytes()) if self._path.exists() else {}
+
     def _save(self) -> None:
-        write_private(self._path, json.dumps(self._secrets, indent=1).encode())
+        try:
+            write_private(self._path, json.dumps(self._secrets, indent=1).encode())
+        except OSError:
+            # The caller hears of a failure, so nobody may read what it wanted to change.
+            self._secrets = self._read()
+            raise
 
 
 def _etag(text: str) -> str:

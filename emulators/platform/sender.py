@@ -61,5 +61,5 @@ class Sender:
                     return answer.status
             except TimeoutError:
                 raise NoAnswer(f"took longer than {self._seconds} s") from None
-            except aiohttp.ClientError as error:
+            except (aiohttp.ClientError, OSError) as error:
                 raise NoAnswer(f"did not answer ({type(error).__name__})") from None

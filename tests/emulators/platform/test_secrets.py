@@ -198,6 +198,22 @@ def test_versions_added_at_once_all_get_a_number(client: SecretManagerServiceCli
     assert [read(client, name) for name in names] == contents
 
 
+def test_what_the_disk_refuses_is_not_there(tmp_path: Path) -> None:
+    with (
+        running(tmp_path, "127.0.0.1:9", PROJECT) as platform,
+        connected(platform.secrets) as client,
+    ):
+        secret = create(client)
+        add(client, secret, b"kept")
+        in_the_way = tmp_path / ".secrets.json.part"
+        in_the_way.mkdir()
+        with pytest.raises(exceptions.Unknown):
+            add(client, secret, b"refused")
+        assert read(client, f"{secret}/versions/latest") == b"kept"
+        in_the_way.rmdir()
+        assert add(client, secret, b"next") == f"{secret}/versions/2"
+
+
 def test_a_kill_loses_no_acknowledged_secret(tmp_path: Path) -> None:
     with (
         running(tmp_path, "127.0.0.1:9", PROJECT) as platform,
@@ -212,7 +228,8 @@ def test_a_kill_loses_no_acknowledged_secret(tmp_path: Path) -> None:
             writes[20].result()
             platform.kill()
         written = [(w.result(), n) for n, w in enumerate(writes) if w.exception() is None]
-        assert 20 < len(written) < 200
+        # Those sent beside the twentieth may have been cut off.
+        assert 16 < len(written) < 200
     kept = tmp_path / "secrets.json"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     with running(tmp_path, "127.0.0.1:9", PROJECT) as again, connected(again.secrets) as client:
