@@ -280,6 +280,11 @@ class Limits:
     low: int = 0
     high: int | None = None
 
+    def within(self, other: Limits) -> Limits:
+        """Every condition of a policy must hold, so of several ranges their overlap counts."""
+        highs = [high for high in (self.high, other.high) if high is not None]
+        return Limits(max(self.low, other.low), min(highs, default=None))
+
 
 # Form fields that need no condition ("POST Object", Cloud Storage XML API).
 _FREE_FIELDS = frozenset(("policy", "x-goog-signature", "file", "submit"))
@@ -333,7 +338,7 @@ def _check_conditions(conditions: Sequence[Any], fields: Mapping[str, str]) -> L
     covered = set(_FREE_FIELDS)
     for condition in conditions:
         if isinstance(condition, list) and condition[:1] == ["content-length-range"]:
-            limits = _limits(condition)
+            limits = limits.within(_limits(condition))
             continue
         for operator, name, value in _tests(condition):
             covered.add(name)

@@ -163,3 +163,21 @@ def test_a_form_after_its_time_is_refused(service: Service) -> None:
     with service.clock(301):
         answer = service.http.post(f"{service.url}/bkt", data=fields, files={"file": b"12345"})
     assert (answer.status_code, "Policy expired" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize("ranges", [((2, 4), (0, 9)), ((0, 9), (2, 4))])
+def test_of_several_ranges_in_a_policy_all_hold(
+    service: Service, ranges: tuple[tuple[int, int], ...]
+) -> None:
+    conditions = [["content-length-range", low, high] for low, high in ranges]
+    policy = service.signer.generate_signed_post_policy_v4(
+        "bkt", "form/2", timedelta(minutes=5), conditions=conditions
+    )
+    codes = [
+        service.http.post(
+            f"{service.url}/bkt", data=policy["fields"], files={"file": b"x" * size}
+        ).status_code
+        for size in (1, 2, 4, 5)
+    ]
+    assert codes == [400, 204, 204, 400]
+    service.client.bucket("bkt").blob("form/2").delete()
