@@ -10,6 +10,7 @@ attachment's own existence is what keeps it exact.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -75,8 +76,8 @@ class TaskStore:
         deleted = Delete(f"tasks/{task.id}", version=task.version)
         self._documents.commit([deleted, *attached, stored(event)])
 
-    def attach(self, task: Task, event: MediaAttached) -> bool:
-        """False when it was attached already; raises PreconditionFailed without the task."""
+    def attach(self, task: Task, event: MediaAttached) -> None:
+        """Attached already is attached; raises PreconditionFailed without the task."""
         attachment = {
             "task": task.id,
             "media": event.media_id,
@@ -84,7 +85,7 @@ class TaskStore:
             "createdAt": event.occurred_at,
             "schemaVersion": SCHEMA_VERSION,
         }
-        try:
+        with suppress(AlreadyExists):
             self._documents.commit(
                 [
                     Create(f"attachments/{task.id}_{event.media_id}", attachment),
@@ -92,9 +93,6 @@ class TaskStore:
                     stored(event),
                 ]
             )
-        except AlreadyExists:
-            return False
-        return True
 
     def attachment(self, task_id: str, media_id: str) -> Document | None:
         return self._documents.get(f"attachments/{task_id}_{media_id}")

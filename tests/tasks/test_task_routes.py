@@ -265,6 +265,11 @@ def test_lists_are_the_newest_first_and_each_ones_own(world: World) -> None:
     assert pages(world, "status=doing") == [[]]
 
 
+def test_a_list_without_a_limit_holds_twenty(world: World) -> None:
+    mine = [world.task() for _ in range(21)]
+    assert pages(world, "") == [mine[:0:-1], mine[:1]]
+
+
 def test_tasks_of_one_moment_are_all_listed_once(world: World) -> None:
     world.clock.step *= 0
     made = {world.task() for _ in range(10)}
