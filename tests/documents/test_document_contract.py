@@ -409,6 +409,20 @@ def test_a_query_filters_and_orders(documents: DocumentStore, status: str | None
     assert shelf.ids(status, limit=3) == shelf.expected(status)[:3]
 
 
+def test_a_filter_needs_the_field_and_tells_types_apart(documents: DocumentStore) -> None:
+    values = {"true": True, "one": 1, "exact": 1.0, "text": "1"}
+    for name, value in values.items():
+        documents.commit([Create(f"things/{name}", {"n": value})])
+    documents.commit([Create("things/without", {"m": 1}), Create("things/null", {"n": None})])
+
+    def found(op: str, wanted: object) -> set[str]:
+        return {doc.id for doc in documents.query("things", where=[("n", op, wanted)])}
+
+    assert found("==", True) == {"true"}
+    assert found("==", 1) == {"one", "exact"}
+    assert found("in", ["1", False]) == {"text"}
+
+
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_pages_after_a_cursor_miss_nothing_and_repeat_nothing(
     documents: DocumentStore, size: int

@@ -6,12 +6,14 @@ import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 
 from shared.documents import AlreadyExists, Create, DocumentStore, Set
 from shared.errors import Unavailable
+from shared.events import outbox as outbox_module
 from shared.events.model import Event, delivered
 from shared.events.outbox import MemoryPublisher, Outbox, stored
 from tests.fixtures.stores import WatchedDocuments
@@ -133,6 +135,25 @@ def test_the_sweep_takes_the_oldest_first_and_all_in_the_end(documents: Document
     assert [outbox.sweep(), outbox.sweep()] == [450, 0]
     assert ids(publisher) == [f"e{n:03}" for n in reversed(range(450))]
     assert waiting(documents) == []
+
+
+def test_a_sweep_that_takes_long_leaves_the_rest_to_the_next(
+    documents: DocumentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents.commit([stored(happened(f"e{n:03}", minute=n)) for n in range(240)])
+    documents.commit([stored(happened(f"e{n:03}", minute=n)) for n in range(240, 450)])
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(outbox_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    class Slow(MemoryPublisher):
+        def publish(self, messages: object) -> None:
+            super().publish(messages)  # type: ignore[arg-type]
+            clock.now += 50
+
+    publisher = Slow()
+    outbox = Outbox(documents, publisher)
+    assert [outbox.sweep() for _ in range(3)] == [200, 200, 50]
+    assert ids(publisher) == [f"e{n:03}" for n in range(450)]
 
 
 def test_sweeps_and_flushes_at_once_lose_nothing(documents: DocumentStore) -> None:

@@ -286,6 +286,25 @@ def test_a_body_over_the_cap_is_refused_and_not_read_on() -> None:
     assert function.seen == []
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["told length", "in pieces"])
+def test_the_largest_body_is_taken_to_the_byte(told: bool) -> None:
+    function = Function()
+    empty = len(json.dumps({**RESOURCE, "pad": ""}))
+    largest = json.dumps({**RESOURCE, "pad": "y" * (256 * 1024 - empty)}).encode()
+    for body, status in ((largest, 204), (largest + b" ", 413)):
+        environ = EnvironBuilder(
+            "/",
+            method="POST",
+            headers={"Authorization": "Bearer good", "ce-type": FINALIZED},
+            data=body,
+        ).get_environ()
+        if not told:
+            del environ["CONTENT_LENGTH"]
+            environ["wsgi.input_terminated"] = True
+        assert function.receiver(Request(environ)).status_code == status
+    assert function.seen == [SEEN]
+
+
 def test_jobs_run_by_their_path_and_events_only_at_the_root() -> None:
     function = Function()
     assert function.call(path="/sweep").status_code == 204
