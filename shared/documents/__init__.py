@@ -4,6 +4,7 @@ from shared.documents.indexes import MissingIndex
 from shared.documents.memory import MemoryDocuments
 from shared.documents.model import (
     AlreadyExists,
+    Count,
     Create,
     Delete,
     Document,
@@ -18,6 +19,7 @@ from shared.documents.model import (
 
 __all__ = [
     "AlreadyExists",
+    "Count",
     "Create",
     "Delete",
     "Document",

@@ -25,6 +25,7 @@ from shared.documents.model import (
     COMMIT_ID,
     KEY,
     AlreadyExists,
+    Count,
     Create,
     Delete,
     Document,
@@ -35,6 +36,7 @@ from shared.documents.model import (
     Where,
     Write,
     check_commit,
+    check_counts,
     check_item,
     check_path,
     new_commit_id,
@@ -150,6 +152,22 @@ class FirestoreDocuments:
                 tries.note(error)
         raise Unavailable("The database does not answer") from None
 
+    def count(self, counts: Sequence[Count]) -> list[int]:
+        check_counts(counts)
+        commit_id = new_commit_id()
+        request = _Commit(
+            database=self._database, writes=[self._added(one, commit_id) for one in counts]
+        )
+        tries = Tries(_BUDGET, _TRY)
+        for left in tries:
+            try:
+                answer = self._connected().commit(request, timeout=left)
+            except grpc.RpcError as error:
+                tries.note(error)
+                continue
+            return [result.transform_results[0].integer_value for result in answer.write_results]
+        raise Unavailable("The database does not answer") from None
+
     def close(self) -> None:
         with self._lock:
             if self._methods is not None:
@@ -221,6 +239,15 @@ class FirestoreDocuments:
             {name: _decode(value) for name, value in found.fields.items()},
             (found.update_time.seconds, found.update_time.nanos),
         )
+
+    def _added(self, one: Count, commit_id: str) -> Any:
+        message = _Write()
+        message.update.name = self._prefix + one.path
+        for key, value in {**one.fields, COMMIT_ID: commit_id}.items():
+            message.update.fields[key].CopyFrom(_encode(value))
+            message.update_mask.field_paths.append(key)
+        message.update_transforms.add(field_path=one.name, increment=_encode(one.step))
+        return message
 
     def _write(self, write: Write, commit_id: str) -> Any:
         name = self._prefix + write.path

@@ -15,6 +15,7 @@ from shared.documents.model import (
     COMMIT_ID,
     KEY,
     AlreadyExists,
+    Count,
     Create,
     Delete,
     Document,
@@ -24,6 +25,7 @@ from shared.documents.model import (
     Where,
     Write,
     check_commit,
+    check_counts,
     check_item,
     check_path,
     new_commit_id,
@@ -90,6 +92,22 @@ class MemoryDocuments:
                 if data is not None:
                     self._documents[path] = Document(path, data, self._clock)
         return commit_id
+
+    def count(self, counts: Sequence[Count]) -> list[int]:
+        check_counts(counts)
+        added = [
+            Update(one.path, {**one.fields, COMMIT_ID: new_commit_id()}, {one.name: one.step})
+            for one in counts
+        ]
+        with self._lock:
+            after = {}
+            for write in added:
+                present = self._documents.get(write.path)
+                after[write.path] = _updated(present.data if present else {}, write)
+            self._clock += 1
+            for path, data in after.items():
+                self._documents[path] = Document(path, data, self._clock)
+            return [after[one.path][one.name] for one in counts]
 
     def _check(self, write: Write) -> None:
         present = self._documents.get(write.path)
