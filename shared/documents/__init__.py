@@ -3,6 +3,7 @@
 from shared.documents.indexes import MissingIndex
 from shared.documents.memory import MemoryDocuments
 from shared.documents.model import (
+    Add,
     AlreadyExists,
     Count,
     Create,
@@ -12,12 +13,14 @@ from shared.documents.model import (
     Order,
     PreconditionFailed,
     Set,
+    Sums,
     Update,
     Where,
     Write,
 )
 
 __all__ = [
+    "Add",
     "AlreadyExists",
     "Count",
     "Create",
@@ -29,6 +32,7 @@ __all__ = [
     "Order",
     "PreconditionFailed",
     "Set",
+    "Sums",
     "Update",
     "Where",
     "Write",

@@ -24,6 +24,7 @@ from shared.documents.indexes import Index, check_query
 from shared.documents.model import (
     COMMIT_ID,
     KEY,
+    Add,
     AlreadyExists,
     Count,
     Create,
@@ -32,6 +33,7 @@ from shared.documents.model import (
     Order,
     PreconditionFailed,
     Set,
+    Sums,
     Update,
     Where,
     Write,
@@ -40,6 +42,7 @@ from shared.documents.model import (
     check_item,
     check_path,
     new_commit_id,
+    summed,
 )
 from shared.errors import Unavailable
 from shared.grpc_api import Tries, make_channel, messages, streamed, unary
@@ -133,6 +136,20 @@ class FirestoreDocuments:
         ]
 
     def commit(self, writes: Sequence[Write]) -> str:
+        return self._commit(writes)[0]
+
+    def commit_counted(self, writes: Sequence[Write]) -> Sums:
+        answer = self._commit(writes)[1]
+        if answer is None:
+            return summed(writes, self.get_all(write.path for write in writes if _counts(write)))
+        return {
+            write.path: dict(zip(write.increment, map(_decode, one.transform_results), strict=True))
+            for write, one in zip(writes, answer.write_results, strict=True)
+            if isinstance(write, Update | Add) and write.increment
+        }
+
+    def _commit(self, writes: Sequence[Write]) -> tuple[str, Any]:
+        """The commit's id and the database's answer; None when that was lost."""
         check_commit(writes)
         commit_id = new_commit_id()
         request = _Commit(
@@ -141,13 +158,12 @@ class FirestoreDocuments:
         tries = Tries(_BUDGET, _TRY)
         for left in tries:
             try:
-                self._connected().commit(request, timeout=left)
-                return commit_id
+                return commit_id, self._connected().commit(request, timeout=left)
             except grpc.RpcError as error:
                 if error.code() in _CONFLICT:
                     # On the first try nobody but another writer can be in the way.
                     if tries.ambiguous and self._is_applied(writes, commit_id):
-                        return commit_id
+                        return commit_id, None
                     raise _conflict(error, writes) from None
                 tries.note(error)
         raise Unavailable("The database does not answer") from None
@@ -256,16 +272,18 @@ class FirestoreDocuments:
         else:
             message = _Write()
             message.update.name = name
-            fields = write.fields if isinstance(write, Update) else write.data
+            fields = write.fields if isinstance(write, Update | Add) else write.data
             for key, value in {**fields, COMMIT_ID: commit_id}.items():
                 message.update.fields[key].CopyFrom(_encode(value))
         if isinstance(write, Create):
             message.current_document.exists = False
-        elif isinstance(write, Update):
-            message.update_mask.field_paths.extend([*write.fields, *write.remove, COMMIT_ID])
+        elif isinstance(write, Update | Add):
+            removed = write.remove if isinstance(write, Update) else ()
+            message.update_mask.field_paths.extend([*write.fields, *removed, COMMIT_ID])
             for key, step in write.increment.items():
                 message.update_transforms.add(field_path=key, increment=_encode(step))
-            message.current_document.exists = True
+            if isinstance(write, Update):
+                message.current_document.exists = True
         if isinstance(write, Update | Delete) and write.version is not None:
             seconds, nanos = write.version
             message.current_document.update_time.seconds = seconds
@@ -294,10 +312,14 @@ class _Methods:
         self.commit = partial(commit, metadata=metadata)
 
 
+def _counts(write: Write) -> bool:
+    return isinstance(write, Update | Add) and bool(write.increment)
+
+
 def _conflict(error: grpc.RpcError, writes: Sequence[Write]) -> Exception:
     if error.code() is grpc.StatusCode.ALREADY_EXISTS:
         return AlreadyExists(error.details())
-    if all(isinstance(write, Create | Set) for write in writes):
+    if all(isinstance(write, Create | Set | Add) for write in writes):
         return error  # Such a commit has no precondition to fail: a missing index or database.
     return PreconditionFailed(error.details())
 

@@ -14,6 +14,7 @@ from shared.documents.indexes import Index, check_query
 from shared.documents.model import (
     COMMIT_ID,
     KEY,
+    Add,
     AlreadyExists,
     Count,
     Create,
@@ -21,6 +22,7 @@ from shared.documents.model import (
     Document,
     Order,
     PreconditionFailed,
+    Sums,
     Update,
     Where,
     Write,
@@ -29,6 +31,7 @@ from shared.documents.model import (
     check_item,
     check_path,
     new_commit_id,
+    summed,
 )
 
 
@@ -80,6 +83,12 @@ class MemoryDocuments:
             return copy.deepcopy(found[:limit])
 
     def commit(self, writes: Sequence[Write]) -> str:
+        return self._commit(writes)[0]
+
+    def commit_counted(self, writes: Sequence[Write]) -> Sums:
+        return self._commit(writes)[1]
+
+    def _commit(self, writes: Sequence[Write]) -> tuple[str, Sums]:
         check_commit(writes)
         commit_id = new_commit_id()
         with self._lock:
@@ -91,7 +100,7 @@ class MemoryDocuments:
                 self._documents.pop(path, None)
                 if data is not None:
                     self._documents[path] = Document(path, data, self._clock)
-        return commit_id
+            return commit_id, summed(writes, self._documents)
 
     def count(self, counts: Sequence[Count]) -> list[int]:
         check_counts(counts)
@@ -122,23 +131,23 @@ class MemoryDocuments:
     def _after(self, write: Write, commit_id: str) -> dict[str, Any] | None:
         if isinstance(write, Delete):
             return None
-        data: dict[str, Any] = (
-            _updated(self._documents[write.path].data, write)
-            if isinstance(write, Update)
-            else _kept(write.data)
-        )
+        if isinstance(write, Update | Add):
+            present = self._documents.get(write.path)
+            data = _updated(present.data if present else {}, write)
+        else:
+            data = _kept(write.data)
         data[COMMIT_ID] = commit_id
         return data
 
 
-def _updated(present: Mapping[str, Any], write: Update) -> dict[str, Any]:
+def _updated(present: Mapping[str, Any], write: Update | Add) -> dict[str, Any]:
     data: dict[str, Any] = {**present, **_kept(write.fields)}
     for name, step in write.increment.items():
         value = data.get(name)
         if not isinstance(value, int | float) or isinstance(value, bool):
             value = 0
         data[name] = value + step
-    for name in write.remove:
+    for name in write.remove if isinstance(write, Update) else ():
         data.pop(name, None)
     return data
 

@@ -80,6 +80,16 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Add:
+    """Adds to numbers of a document, which is made when it is missing. It refuses nobody: any
+    number of commits may add to one document at once."""
+
+    path: str
+    increment: Mapping[str, int]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """Without a version a missing document is no error."""
 
@@ -87,7 +97,8 @@ class Delete:
     version: Any = None
 
 
-Write = Create | Set | Update | Delete
+Write = Create | Set | Update | Add | Delete
+Sums = Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +148,11 @@ class DocumentStore(Protocol):
         """
         ...
 
+    def commit_counted(self, writes: Sequence[Write]) -> Sums:
+        """As `commit`, but returns by path what each Add and increment came to: exactly after
+        this commit, or, when its reply was lost, at a later moment that includes it."""
+        ...
+
 
 def new_commit_id() -> str:
     return secrets.token_hex(8)
@@ -158,7 +174,7 @@ def check_commit(writes: Sequence[Write]) -> None:
         raise ValueError("two writes to one document in one commit")
     for write in writes:
         _check_names(write)
-        if isinstance(write, Update) and write.increment and not _is_guarded(write, writes):
+        if isinstance(write, Update | Add) and write.increment and not _is_guarded(write, writes):
             raise ValueError("an increment needs a Create or a version elsewhere in its commit")
 
 
@@ -172,6 +188,17 @@ def check_counts(counts: Sequence[Count]) -> None:
         _check_fields([*one.fields, one.name, COMMIT_ID])
 
 
+def summed(writes: Sequence[Write], found: Mapping[str, Document]) -> Sums:
+    """What `writes` added to, as `found` has it; a document that is gone again has no numbers."""
+    return {
+        write.path: {name: found[write.path].data[name] for name in write.increment}
+        if write.path in found
+        else {}
+        for write in writes
+        if isinstance(write, Update | Add) and write.increment
+    }
+
+
 def check_item(value: Any) -> Any:
     """An item of a list; Firestore keeps no list directly in a list (ValueError)."""
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
@@ -183,8 +210,9 @@ def _check_names(write: Write) -> None:
     """Top-level names only: a dot would reach into a map, and a name told twice is a riddle."""
     if isinstance(write, Delete):
         return
-    if isinstance(write, Update):
-        _check_fields([*write.fields, *write.increment, *write.remove, COMMIT_ID])
+    if isinstance(write, Update | Add):
+        removed = write.remove if isinstance(write, Update) else ()
+        _check_fields([*write.fields, *write.increment, *removed, COMMIT_ID])
     else:
         _check_fields(list(write.data))
 
@@ -197,7 +225,7 @@ def _check_fields(names: Sequence[str]) -> None:
             raise ValueError(f"not a field name: {name!r}")
 
 
-def _is_guarded(update: Update, writes: Sequence[Write]) -> bool:
+def _is_guarded(update: Update | Add, writes: Sequence[Write]) -> bool:
     return any(
         isinstance(other, Create)
         or (isinstance(other, Update | Delete) and other.version is not None)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from shared.documents import (
+    Add,
     AlreadyExists,
     Create,
     Delete,
@@ -334,6 +335,7 @@ def test_a_field_that_is_none_of_ours_is_refused(documents: DocumentStore, name:
         Update("things/one", {name: 1}),
         Update("things/one", increment={name: 1}),
         Update("things/one", remove=(name,)),
+        Add("things/one", {name: 1}),
         Set("things/one", {name: 1}),
         Create("things/two", {name: 1}),
     ):

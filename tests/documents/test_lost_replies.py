@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from shared.documents import (
+    Add,
     AlreadyExists,
     Create,
     Delete,
@@ -67,6 +68,14 @@ COMMITS: dict[str, tuple[Writes, dict[str, Any]]] = {
     "count up": (
         lambda _: [Create("marks/new", {"n": 0}), Update("things/old", increment={"n": 1})],
         {"things/old": 2, "marks/new": 0},
+    ),
+    "add": (
+        lambda _: [Create("marks/new", {"n": 0}), Add("things/old", {"n": 1})],
+        {"things/old": 2, "marks/new": 0},
+    ),
+    "add to what is missing": (
+        lambda _: [Create("marks/new", {"n": 0}), Add("things/new", {"n": 1})],
+        {"things/new": 1, "marks/new": 0},
     ),
     "count down": (
         lambda d: [
