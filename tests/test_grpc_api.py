@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import grpc
 import pytest
 
 from shared import grpc_api
 from shared.errors import Unavailable
-from shared.grpc_api import Tries, make_channel, messages, unary
+from shared.grpc_api import Tries, make_channel, messages, streamed, unary
 from tests.fixtures.emulated import free_port
 
 LOADED = """
@@ -143,3 +147,46 @@ def test_an_emulator_is_spoken_to_without_any_token(monkeypatch: pytest.MonkeyPa
         unary(channel, "/a.B/C", document)(document(), timeout=0.5)
     assert failed.value.code() in grpc_api._TRANSIENT
     channel.close()
+
+
+class Echo(grpc.GenericRpcHandler):
+    """Answers every call with its request twice; notes the threads of this process meanwhile."""
+
+    def __init__(self) -> None:
+        self.threads: list[set[str]] = []
+
+    def service(self, details: object) -> grpc.RpcMethodHandler:
+        return grpc.unary_stream_rpc_method_handler(self._answer)
+
+    def _answer(self, request: bytes, context: object) -> Iterator[bytes]:
+        self.threads.append({thread.name for thread in threading.enumerate()})
+        return iter([request, request])
+
+
+@contextmanager
+def serving(handler: Echo) -> Iterator[str]:
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[handler])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait(10)
+
+
+@pytest.mark.emulated
+def test_a_streamed_answer_needs_no_thread_but_the_callers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """gRPC's own thread forgets calls to a server that goes away; see the channel's options."""
+    document = messages("google.cloud.firestore_v1", "document").Document.pb()
+    handler = Echo()
+    with serving(handler) as address:
+        monkeypatch.setenv("SOME_EMULATOR_HOST", address)
+        before = {thread.name for thread in threading.enumerate()}
+        channel = make_channel("real.googleapis.com:443", "SOME_EMULATOR_HOST")
+        answers = list(streamed(channel, "/a.B/C", document)(document(name="one"), timeout=10))
+        channel.close()
+    assert [answer.name for answer in answers] == ["one", "one"]
+    (during,) = handler.threads
+    assert {name for name in during - before if "ThreadPoolExecutor" not in name} == set()
