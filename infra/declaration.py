@@ -271,7 +271,12 @@ DECLARATION = Declaration(
             (("task", "ASCENDING"), ("createdAt", "ASCENDING"), ("__name__", "ASCENDING")),
         ),
     ),
-    ttl_fields=(("sessions", "expireAt"), ("inbox", "expireAt"), ("idempotency", "expireAt")),
+    ttl_fields=(
+        ("sessions", "expireAt"),
+        ("rateLimits", "expireAt"),
+        ("inbox", "expireAt"),
+        ("idempotency", "expireAt"),
+    ),
     secrets=(
         Secret("signing-key", "signs access tokens (Ed25519, PKCS#8 PEM)", "ed25519", ("auth",)),
         Secret("token-hmac", "binds refresh tokens and hashes addresses", "random32", ("auth",)),

@@ -4,6 +4,7 @@ from shared.http.app import App
 from shared.http.etags import etag_matches, if_none_match, parse_etags
 from shared.http.model import Authenticator, Header, Model, Principal, Reply, UploadedFile
 from shared.http.routes import Route, Routes
+from shared.http.source import Source
 
 __all__ = [
     "App",
@@ -14,6 +15,7 @@ __all__ = [
     "Reply",
     "Route",
     "Routes",
+    "Source",
     "UploadedFile",
     "etag_matches",
     "if_none_match",

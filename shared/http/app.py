@@ -43,7 +43,8 @@ class App:
     """One function's HTTP side; call it with the request that functions-framework hands over.
 
     `allowed_origins` are exact origins for CORS, `max_body` is bytes for routes that set no
-    cap of their own, `project` puts traces into the log lines.
+    cap of their own, `project` puts traces into the log lines, `proxies` is how many of those in
+    front of the function say truly from whom they took a request (source.py).
     """
 
     def __init__(
@@ -55,11 +56,12 @@ class App:
         allowed_origins: Sequence[str] = (),
         max_body: int = 64 * 1024,
         project: str | None = None,
+        proxies: int = 0,
     ) -> None:
         self._log = Log(name, project or os.environ.get("GOOGLE_CLOUD_PROJECT"))
         self._cors = CORS(allowed_origins)
         table = [*routes, *_health(name)]
-        endpoints = [_Endpoint(route, authenticator, max_body) for route in table]
+        endpoints = [_Endpoint(route, authenticator, max_body, proxies) for route in table]
         self._adapter = _adapter(endpoints)
         if has_app_context():
             _take_over(current_app, self)
@@ -98,11 +100,13 @@ class App:
 class _Endpoint:
     """A route made ready: binders, serializer and cap are looked up once."""
 
-    def __init__(self, route: Route, authenticator: Authenticator | None, max_body: int) -> None:
+    def __init__(
+        self, route: Route, authenticator: Authenticator | None, max_body: int, proxies: int
+    ) -> None:
         self.route = route
         self.max_body = route.max_body or max_body
         self._handler = route.handler
-        self._binders = make_binders(route.signature, authenticator)
+        self._binders = make_binders(route.signature, authenticator, proxies)
         self._serializer = (
             None
             if route.signature.answer is None

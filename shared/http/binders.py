@@ -14,15 +14,20 @@ from shared.http.json import loads
 from shared.http.model import Authenticator, Model
 from shared.http.multipart import Form, read_boundary, read_form
 from shared.http.signature import HeaderParameter, Signature
+from shared.http.source import source_of
 from shared.http.validation import invalid, validate_json
 
 Values = dict[str, Any]
 Binder = Callable[[Incoming, Values, ExitStack], None]
 
 
-def make_binders(signature: Signature, authenticator: Authenticator | None) -> tuple[Binder, ...]:
+def make_binders(
+    signature: Signature, authenticator: Authenticator | None, proxies: int = 0
+) -> tuple[Binder, ...]:
     """In the order of the checks: caller, headers, query, body."""
     binders: list[Binder] = []
+    if signature.source:
+        binders.append(_bind_source(signature.source, proxies))
     if signature.caller:
         if authenticator is None:
             raise TypeError("a route asks for a Principal but the App has no authenticator")
@@ -41,6 +46,13 @@ def make_binders(signature: Signature, authenticator: Authenticator | None) -> t
 def _bind_caller(name: str, authenticator: Authenticator) -> Binder:
     def bind(incoming: Incoming, values: Values, _: ExitStack) -> None:
         values[name] = authenticator.authenticate(incoming.bearer())
+
+    return bind
+
+
+def _bind_source(name: str, proxies: int) -> Binder:
+    def bind(incoming: Incoming, values: Values, _: ExitStack) -> None:
+        values[name] = source_of(incoming.environ, proxies)
 
     return bind
 

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from shared.http.fields import TextFields
 from shared.http.model import Header, Model, Principal, Reply, UploadedFile
+from shared.http.source import Source
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Signature:
 
     path: tuple[str, ...]
     caller: str | None
+    source: str | None
     headers: tuple[HeaderParameter, ...]
     query: tuple[str, TextFields] | None
     body: tuple[str, type[Model]] | None
@@ -64,6 +66,7 @@ class _Reading:
         self.where = where
         self.path = path
         self.caller: str | None = None
+        self.source: str | None = None
         self.headers: list[HeaderParameter] = []
         self.files: list[tuple[str, bool]] = []
         self.models: dict[str, tuple[str, type[Model], bool]] = {}
@@ -75,6 +78,9 @@ class _Reading:
         elif plain is Principal:
             self._expect(self.caller is None and not optional, name, "one Principal, never None")
             self.caller = name
+        elif plain is Source:
+            self._expect(self.source is None and not optional, name, "one Source, never None")
+            self.source = name
         elif header := _header_of(annotation):
             self.headers.append(_header_parameter(name, header, annotation, has_default))
         elif plain is UploadedFile:
@@ -125,6 +131,7 @@ def _signature(reading: _Reading, answer: Any) -> Signature:
     return Signature(
         path=reading.path,
         caller=reading.caller,
+        source=reading.source,
         headers=tuple(reading.headers),
         query=(query[0], TextFields(query[1])) if query else None,
         body=(body[0], body[1]) if body else None,
