@@ -12,6 +12,7 @@ from shared.errors import Conflict, NotFound, Unavailable
 from shared.events.model import Event
 from shared.ids import checked_id, derived_id
 from shared.media.model import (
+    COMING,
     VISIBLE,
     MediaDeleted,
     MediaDetail,
@@ -92,7 +93,7 @@ class Gallery:
     def is_attachable(self, owner: str, media_id: str) -> bool:
         """For tasks: a picture that is on its way may be attached, a rejected one not."""
         medium = self._store.get(media_id)
-        return medium is not None and medium.owner == owner and medium.state in ("pending", "ready")
+        return medium is not None and medium.owner == owner and medium.state in (*COMING, "ready")
 
     def download_url(self, owner: str, media_id: str) -> str:
         medium = self._ready(owner, media_id)
@@ -139,7 +140,7 @@ class Gallery:
 
     def _ready(self, owner: str, media_id: str) -> Medium:
         medium = self.own(owner, media_id)
-        if medium.state == "pending":
+        if medium.state in COMING:
             raise Conflict("This medium is not ready yet")
         if medium.state != "ready":
             raise Conflict("This medium was rejected and cannot be read")

@@ -1,7 +1,9 @@
 """What a medium is, as the API takes it, gives it, and the store keeps it.
 
-States only move forward: pending < ready | rejected < trashed < deleted. What was trashed or
-deleted is answered like what never was.
+States only move forward: pending < scanning < ready | rejected < trashed < deleted; `scanning`
+means that the bytes arrived and are being looked at. One step leads back, and only a person takes
+it: out of the trash. Outside the trash, what was trashed is answered like what never was; what
+was deleted, everywhere.
 """
 
 from __future__ import annotations
@@ -10,15 +12,18 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field
 
 from shared.events.model import Event
 from shared.http import Model
 
-State = Literal["pending", "ready", "rejected", "trashed", "deleted"]
-VISIBLE: tuple[State, ...] = ("pending", "ready", "rejected")
+State = Literal["pending", "scanning", "ready", "rejected", "trashed", "deleted"]
+VisibleState = Literal["pending", "scanning", "ready", "rejected"]
+VISIBLE: tuple[State, ...] = get_args(VisibleState)
+# On the way to ready: nobody can read them, their owner can give them up.
+COMING: tuple[State, ...] = ("pending", "scanning")
 ContentType = Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
 
 MIB = 1024 * 1024
@@ -74,7 +79,7 @@ class UploadTicket(Model):
 
 
 class MediaFilter(Model):
-    state: Literal["pending", "ready", "rejected"] | None = None
+    state: VisibleState | None = None
     cursor: str | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
 
@@ -96,7 +101,7 @@ class MediaView(Model):
     """`reason` says why a rejected one was; `thumbnailUrl` is signed and lives five minutes."""
 
     id: str
-    state: Literal["pending", "ready", "rejected"]
+    state: VisibleState
     reason: str | None
     file_name: str
     content_type: str
@@ -137,10 +142,12 @@ class Medium:
 
     @property
     def media_name(self) -> str:
-        return media_name(self.id, int(self.fields["generation"]))
+        """Where the original stands: under this medium's own name, or under that of an earlier
+        one of the same owner with the same bytes."""
+        return str(self.fields.get("stored") or media_name(self.id, self.fields["generation"]))
 
     def rendition_name(self, size: int) -> str:
-        return rendition_name(self.id, int(self.fields["generation"]), size)
+        return f"{self.media_name}/{size}.webp"
 
 
 # Object names hold only our own ids and numbers: what a person called the file is not in a path.
@@ -150,12 +157,13 @@ def inbox_name(media_id: str) -> str:
     return f"uploads/{media_id}"
 
 
-def media_name(media_id: str, generation: int) -> str:
+def media_name(media_id: str, generation: int | str) -> str:
     return f"{media_id}/{generation}"
 
 
 def rendition_name(media_id: str, generation: int, size: int) -> str:
-    return f"{media_id}/{generation}/{size}.webp"
+    """Below the name of the original, so that both are found by it."""
+    return f"{media_name(media_id, generation)}/{size}.webp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +171,13 @@ class Buckets:
     inbox: str
     media: str
     renditions: str
+
+
+class MediaAnnounced(Event):
+    """The bytes of the medium may come, and have their room in the owner's quota."""
+
+    type: ClassVar[str] = "snaptask.media.v1.announced"
+    media_id: str
 
 
 class MediaReady(Event):
@@ -182,9 +197,16 @@ class MediaRejected(Event):
 
 
 class MediaTrashed(Event):
-    """The owner put a ready medium into the trash; nobody can read it."""
+    """The owner put a ready medium into the trash; nobody can load it."""
 
     type: ClassVar[str] = "snaptask.media.v1.trashed"
+    media_id: str
+
+
+class MediaRestored(Event):
+    """The owner took the medium out of the trash; it is as it was."""
+
+    type: ClassVar[str] = "snaptask.media.v1.restored"
     media_id: str
 
 
@@ -192,4 +214,26 @@ class MediaDeleted(Event):
     """The owner gave up what was never ready; what still arrives for it deletes itself."""
 
     type: ClassVar[str] = "snaptask.media.v1.deleted"
+    media_id: str
+
+
+class MediaErased(Event):
+    """The medium is gone for good: nobody can have it back, and its bytes are deleted next
+    unless another medium of the owner has the same."""
+
+    type: ClassVar[str] = "snaptask.media.v1.erased"
+    media_id: str
+
+
+class ReservationReleased(Event):
+    """The URL of a cancelled upload is dead, so its room in the quota is free again."""
+
+    type: ClassVar[str] = "snaptask.media.v1.reservation-released"
+    media_id: str
+
+
+class BytesErased(Event):
+    """Every generation of the erased medium's original and renditions is deleted."""
+
+    type: ClassVar[str] = "snaptask.media.v1.bytes-erased"
     media_id: str

@@ -43,6 +43,10 @@ class ObjectStore(Protocol):
         """Delete whatever stands under a name of ours."""
         ...
 
+    def erase(self, bucket: str, name: str) -> None:
+        """Delete every generation of `name` and of all below `name/`, noncurrent ones too."""
+        ...
+
 
 class MemoryObjects:
     """`put` stands for a client's upload; `objects` shows what is live."""
@@ -83,3 +87,8 @@ class MemoryObjects:
 
     def discard(self, bucket: str, name: str) -> None:
         self.objects.pop((bucket, name), None)
+
+    def erase(self, bucket: str, name: str) -> None:
+        for one, found in list(self.objects):
+            if one == bucket and (found == name or found.startswith(f"{name}/")):
+                self.objects.pop((one, found), None)

@@ -26,6 +26,7 @@ from shared.events.outbox import Outbox
 from shared.ids import derived_id
 from shared.media.checksums import crc32c_of
 from shared.media.model import (
+    COMING,
     Buckets,
     MediaReady,
     MediaRejected,
@@ -65,7 +66,7 @@ class Pipeline:
         upload = ObjectVersion(event.bucket, event.name, event.generation)
         match = _INBOX_NAME.fullmatch(event.name)
         medium = self._store.get(match[1]) if match else None
-        if medium is not None and medium.state == "pending":
+        if medium is not None and medium.state in COMING:
             self._settle(medium, upload, event.size)
         elif medium is not None:
             self._withdraw(medium, upload)

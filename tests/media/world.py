@@ -20,6 +20,7 @@ from shared.media.pipeline import Pipeline
 from shared.media.store import MediaStore
 from tests.fixtures import pictures
 from tests.fixtures.api import ADA
+from tests.fixtures.media import announce
 from tests.fixtures.stores import WatchedDocuments
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -49,6 +50,9 @@ class WatchedObjects:
 
     def discard(self, bucket: str, name: str) -> None:
         self._watched("discard", lambda: self._inner.discard(bucket, name))
+
+    def erase(self, bucket: str, name: str) -> None:
+        self._watched("erase", lambda: self._inner.erase(bucket, name))
 
     def _watched(self, name: str, call: Callable[[], Any]) -> Any:
         self._watch(name)
@@ -102,7 +106,7 @@ class MediaWorld:
             "createdAt": NOON,
             "updatedAt": NOON,
         }
-        self.store.create(media_id, data | changes)
+        announce(self.documents, media_id, data | changes)
         return media_id
 
     def put(self, media_id: str, content: bytes, kind: str = "image/jpeg") -> FinalizedObject:

@@ -14,6 +14,7 @@ from shared.tasks.http import routes
 from shared.tasks.service import TaskService
 from shared.tasks.store import TaskStore
 from tests.fixtures.api import ADA, API, Links
+from tests.fixtures.media import announce
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -45,7 +46,8 @@ class World:
 
     def picture(self, user: str = ADA, name: str = "a.jpg") -> str:
         identifier = new_id()
-        self.media.create(
+        announce(
+            self.documents,
             identifier,
             {
                 "owner": user,
