@@ -270,6 +270,15 @@ DECLARATION = Declaration(
             "attachments",
             (("task", "ASCENDING"), ("createdAt", "ASCENDING"), ("__name__", "ASCENDING")),
         ),
+        Index(
+            "sessions",
+            (
+                ("user", "ASCENDING"),
+                ("epoch", "ASCENDING"),
+                ("expireAt", "DESCENDING"),
+                ("__name__", "DESCENDING"),
+            ),
+        ),
     ),
     ttl_fields=(
         ("sessions", "expireAt"),

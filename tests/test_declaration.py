@@ -14,6 +14,7 @@ from infra.declaration import DECLARATION, Function
 from shared.documents import MemoryDocuments, Order, Where
 from shared.documents import indexes as guard
 from shared.events.outbox import MemoryPublisher, Outbox
+from shared.identity.session_store import SessionStore
 from shared.ids import new_id
 from shared.media.store import MediaStore
 from shared.settings import Settings
@@ -188,6 +189,7 @@ def test_the_declared_indexes_are_those_the_queries_need() -> None:
         media.find("ada", "ready", after, 20)
     tasks.media_of(new_id())
     media.overdue(NOON, 200)
+    SessionStore(documents).of_user("ada", 0, NOON, 100)
     Outbox(documents, MemoryPublisher()).sweep()
     assert documents.used == set(INDEXES)
 
@@ -201,4 +203,17 @@ def test_no_query_is_made_outside_the_stores_above() -> None:
         and node.attr == "query"
         and ast.unparse(node.value) == "self._documents"
     }
-    assert asking == {"shared/events/outbox.py", "shared/media/store.py", "shared/tasks/store.py"}
+    assert asking == {
+        "shared/events/outbox.py",
+        "shared/identity/session_store.py",
+        "shared/media/store.py",
+        "shared/tasks/store.py",
+    }
+
+
+@pytest.mark.parametrize("name", functions())
+def test_a_function_that_knows_its_callers_asks_after_their_sessions(name: str) -> None:
+    """A token outlives its session by minutes; without the question so would every write."""
+    for app in calls(name, "App"):
+        given = {keyword.arg for keyword in app.keywords}
+        assert {"authenticator", "sessions"} <= given

@@ -154,6 +154,8 @@ def _parameters(route: Route, schemas: _Schemas) -> Iterator[Json]:
     for header in signature.headers:
         schema = _text(schemas.of(header.annotation, "validation"))
         yield {"name": header.name, "in": "header", "required": header.required, "schema": schema}
+    for _, name in signature.cookies:
+        yield {"name": name, "in": "cookie", "required": False, "schema": {"type": "string"}}
     if _is_tagged(route):
         yield {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}}
 

@@ -11,11 +11,15 @@ from flask import Request, Response
 
 from shared.documents.firestore import FirestoreDocuments
 from shared.http import App
+from shared.identity.browser import RefreshCookies
+from shared.identity.grants import Grants
 from shared.identity.http import routes
 from shared.identity.keys import mac_keys, signing_keys
+from shared.identity.live import LiveSessions
 from shared.identity.passwords import Passwords
 from shared.identity.refresh import RefreshTokens
 from shared.identity.service import IdentityService
+from shared.identity.session_store import SessionStore
 from shared.identity.sessions import Sessions
 from shared.identity.store import IdentityStore
 from shared.identity.tokens import TokenSigner, TokenVerifier
@@ -23,23 +27,26 @@ from shared.secrets import SecretManager
 from shared.settings import AuthSettings
 
 settings = AuthSettings.read(os.environ)
-store = IdentityStore(FirestoreDocuments(settings.google_cloud_project))
+documents = FirestoreDocuments(settings.google_cloud_project)
 secrets = SecretManager()
 signing = signing_keys(secrets, settings.signing_key_secret)
 macs = mac_keys(secrets, settings.token_hmac_secret)
+sessions = Sessions(SessionStore(documents), RefreshTokens(macs))
+grants = Grants(sessions, TokenSigner(signing, settings.issuer))
 identity = IdentityService(
-    store,
-    Sessions(store, RefreshTokens(macs)),
-    TokenSigner(signing, settings.issuer),
+    IdentityStore(documents),
+    grants,
     macs,
     Passwords(),
     password_floor=settings.password_floor,
 )
 app = App(
     "auth",
-    routes(identity, signing),
+    routes(identity, grants, sessions, RefreshCookies(settings.allowed_origins), signing),
     # Its own keys, not its own JWKS address: a function should not call itself to answer.
     authenticator=TokenVerifier(signing, settings.issuer),
+    # Asked every time: what is changed here is who may come in.
+    sessions=LiveSessions(documents, remembered=0),
     allowed_origins=settings.allowed_origins,
     project=settings.google_cloud_project,
 )

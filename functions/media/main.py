@@ -11,6 +11,7 @@ from flask import Request, Response
 
 from shared.documents.firestore import FirestoreDocuments
 from shared.http import App
+from shared.identity.live import LiveSessions
 from shared.identity.tokens import JwksKeys, TokenVerifier
 from shared.media.gallery import Gallery
 from shared.media.http import routes
@@ -20,7 +21,8 @@ from shared.media.uploads import HTTPDelivery, Uploads
 from shared.settings import MediaSettings
 
 settings = MediaSettings.read(os.environ)
-store = MediaStore(FirestoreDocuments(settings.google_cloud_project))
+documents = FirestoreDocuments(settings.google_cloud_project)
+store = MediaStore(documents)
 signer = URLSigner(
     IAMBlobSigner(settings.signer_email, settings.iam_endpoint), settings.storage_endpoint
 )
@@ -37,6 +39,7 @@ app = App(
     "media",
     routes(gallery, uploads),
     authenticator=TokenVerifier(JwksKeys(settings.jwks_url), settings.issuer),
+    sessions=LiveSessions(documents),
     allowed_origins=settings.allowed_origins,
     project=settings.google_cloud_project,
 )

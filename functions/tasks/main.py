@@ -11,6 +11,7 @@ from flask import Request, Response
 
 from shared.documents.firestore import FirestoreDocuments
 from shared.http import App
+from shared.identity.live import LiveSessions
 from shared.identity.tokens import JwksKeys, TokenVerifier
 from shared.media.gallery import Gallery
 from shared.media.signing import IAMBlobSigner, ReadURLs, URLSigner
@@ -32,6 +33,7 @@ app = App(
     "tasks",
     routes(TaskService(TaskStore(documents), gallery)),
     authenticator=TokenVerifier(JwksKeys(settings.jwks_url), settings.issuer),
+    sessions=LiveSessions(documents),
     allowed_origins=settings.allowed_origins,
     project=settings.google_cloud_project,
 )

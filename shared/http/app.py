@@ -26,7 +26,7 @@ from shared.http.cors import CORS
 from shared.http.etags import if_none_match
 from shared.http.incoming import Incoming
 from shared.http.logs import Log
-from shared.http.model import Authenticator, Model, Reply
+from shared.http.model import Authenticator, Model, Reply, SessionCheck
 from shared.http.problems import SECURITY_HEADERS, Answer, make_answer, problem
 from shared.http.routes import Route, Routes
 
@@ -44,7 +44,8 @@ class App:
 
     `allowed_origins` are exact origins for CORS, `max_body` is bytes for routes that set no
     cap of their own, `project` puts traces into the log lines, `proxies` is how many of those in
-    front of the function say truly from whom they took a request (source.py).
+    front of the function say truly from whom they took a request (source.py). Without `sessions` a
+    token is good for its whole life on every route.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class App:
         routes: Routes,
         *,
         authenticator: Authenticator | None = None,
+        sessions: SessionCheck | None = None,
         allowed_origins: Sequence[str] = (),
         max_body: int = 64 * 1024,
         project: str | None = None,
@@ -61,7 +63,9 @@ class App:
         self._log = Log(name, project or os.environ.get("GOOGLE_CLOUD_PROJECT"))
         self._cors = CORS(allowed_origins)
         table = [*routes, *_health(name)]
-        endpoints = [_Endpoint(route, authenticator, max_body, proxies) for route in table]
+        endpoints = [
+            _Endpoint(route, authenticator, sessions, max_body, proxies) for route in table
+        ]
         self._adapter = _adapter(endpoints)
         if has_app_context():
             _take_over(current_app, self)
@@ -101,12 +105,18 @@ class _Endpoint:
     """A route made ready: binders, serializer and cap are looked up once."""
 
     def __init__(
-        self, route: Route, authenticator: Authenticator | None, max_body: int, proxies: int
+        self,
+        route: Route,
+        authenticator: Authenticator | None,
+        sessions: SessionCheck | None,
+        max_body: int,
+        proxies: int,
     ) -> None:
         self.route = route
         self.max_body = route.max_body or max_body
         self._handler = route.handler
-        self._binders = make_binders(route.signature, authenticator, proxies)
+        check = sessions if route.live else None
+        self._binders = make_binders(route.signature, authenticator, check, proxies)
         self._serializer = (
             None
             if route.signature.answer is None

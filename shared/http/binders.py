@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from shared.errors import Invalid, MalformedRequest, UnsupportedMediaType
 from shared.http.incoming import Incoming
 from shared.http.json import loads
-from shared.http.model import Authenticator, Model
+from shared.http.model import Authenticator, Model, SessionCheck
 from shared.http.multipart import Form, read_boundary, read_form
 from shared.http.signature import HeaderParameter, Signature
 from shared.http.source import source_of
@@ -22,7 +22,10 @@ Binder = Callable[[Incoming, Values, ExitStack], None]
 
 
 def make_binders(
-    signature: Signature, authenticator: Authenticator | None, proxies: int = 0
+    signature: Signature,
+    authenticator: Authenticator | None,
+    sessions: SessionCheck | None = None,
+    proxies: int = 0,
 ) -> tuple[Binder, ...]:
     """In the order of the checks: caller, headers, query, body."""
     binders: list[Binder] = []
@@ -31,8 +34,9 @@ def make_binders(
     if signature.caller:
         if authenticator is None:
             raise TypeError("a route asks for a Principal but the App has no authenticator")
-        binders.append(_bind_caller(signature.caller, authenticator))
+        binders.append(_bind_caller(signature.caller, authenticator, sessions))
     binders += [_bind_header(header) for header in signature.headers]
+    binders += [_bind_cookie(parameter, name) for parameter, name in signature.cookies]
     if signature.query:
         name, fields = signature.query
         binders.append(lambda inc, values, _: values.__setitem__(name, fields.read(inc.query())))
@@ -43,9 +47,21 @@ def make_binders(
     return tuple(binders)
 
 
-def _bind_caller(name: str, authenticator: Authenticator) -> Binder:
+def _bind_caller(name: str, authenticator: Authenticator, sessions: SessionCheck | None) -> Binder:
     def bind(incoming: Incoming, values: Values, _: ExitStack) -> None:
-        values[name] = authenticator.authenticate(incoming.bearer())
+        caller = authenticator.authenticate(incoming.bearer())
+        if sessions is not None:
+            sessions.check(caller)
+        values[name] = caller
+
+    return bind
+
+
+def _bind_cookie(parameter: str, name: str) -> Binder:
+    def bind(incoming: Incoming, values: Values, _: ExitStack) -> None:
+        text = incoming.cookie(name)
+        if text is not None:
+            values[parameter] = text
 
     return bind
 

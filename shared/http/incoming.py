@@ -47,6 +47,12 @@ class Incoming:
         value: str | None = self.environ.get(key)
         return value
 
+    def cookie(self, name: str) -> str | None:
+        """None when there is no such cookie, and when there are two: one of them was planted."""
+        pairs = (pair.strip() for pair in self.environ.get("HTTP_COOKIE", "").split(";"))
+        found = [pair.partition("=")[2] for pair in pairs if pair.startswith(f"{name}=")]
+        return found[0] if len(found) == 1 else None
+
     def path(self) -> str:
         """The decoded path, "/" when empty. Raises NotFound for one that is ambiguous."""
         return _clean_path(self.environ)

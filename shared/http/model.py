@@ -57,9 +57,25 @@ class Authenticator(Protocol):
     def authenticate(self, bearer: str) -> Principal: ...
 
 
+class SessionCheck(Protocol):
+    """What the token cannot say: whether its session still is."""
+
+    def check(self, caller: Principal) -> None:
+        """Raises errors.Unauthenticated, and Unavailable when there is no knowing."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """Marks a parameter as a request header: `Annotated[str | None, Header("If-Match")]`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """Marks a parameter as a cookie: `Annotated[str | None, Cookie("__Host-name")]`, always
+    plain text and never required, since a client cannot help what a browser sends."""
 
     name: str
 

@@ -29,6 +29,9 @@ class Route:
     errors: tuple[type[ProductError], ...]
     max_body: int | None
     """Bytes; None means the App's cap."""
+    live: bool
+    """Whether the caller's session is looked up, not only his token: for every write, and for
+    reads whose answer is of use after the session's end."""
     tag: str
     summary: str
     description: str
@@ -67,6 +70,7 @@ class Routes:
         status: int | None = None,
         errors: tuple[type[ProductError], ...] = (),
         max_body: int | None = None,
+        live: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Raises TypeError or ValueError at import for a route that could not be served."""
         if not _TEMPLATE.fullmatch(template):
@@ -86,6 +90,7 @@ class Routes:
                     status=status or (204 if signature.answer is None else 200),
                     errors=errors,
                     max_body=max_body,
+                    live=live or method != "GET",
                     tag=self.tag,
                     summary=summary.rstrip("."),
                     description=" ".join(description.split()),

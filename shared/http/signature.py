@@ -12,13 +12,15 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import TypeAdapter
 
 from shared.http.fields import TextFields
-from shared.http.model import Header, Model, Principal, Reply, UploadedFile
+from shared.http.model import Cookie, Header, Model, Principal, Reply, UploadedFile
 from shared.http.source import Source
+
+N = TypeVar("N")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Signature:
     caller: str | None
     source: str | None
     headers: tuple[HeaderParameter, ...]
+    cookies: tuple[tuple[str, str], ...]
+    """Parameter name and the cookie's."""
     query: tuple[str, TextFields] | None
     body: tuple[str, type[Model]] | None
     body_optional: bool
@@ -68,6 +72,7 @@ class _Reading:
         self.caller: str | None = None
         self.source: str | None = None
         self.headers: list[HeaderParameter] = []
+        self.cookies: list[tuple[str, str]] = []
         self.files: list[tuple[str, bool]] = []
         self.models: dict[str, tuple[str, type[Model], bool]] = {}
 
@@ -81,7 +86,12 @@ class _Reading:
         elif plain is Source:
             self._expect(self.source is None and not optional, name, "one Source, never None")
             self.source = name
-        elif header := _header_of(annotation):
+        elif cookie := _note_of(annotation, Cookie):
+            self._expect(
+                get_args(annotation)[0] == str | None and has_default, name, "a cookie is optional"
+            )
+            self.cookies.append((name, cookie.name))
+        elif header := _note_of(annotation, Header):
             self.headers.append(_header_parameter(name, header, annotation, has_default))
         elif plain is UploadedFile:
             self.files.append((name, not optional))
@@ -133,6 +143,7 @@ def _signature(reading: _Reading, answer: Any) -> Signature:
         caller=reading.caller,
         source=reading.source,
         headers=tuple(reading.headers),
+        cookies=tuple(reading.cookies),
         query=(query[0], TextFields(query[1])) if query else None,
         body=(body[0], body[1]) if body else None,
         body_optional=bool(body and body[2]),
@@ -159,10 +170,10 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def _header_of(annotation: Any) -> Header | None:
+def _note_of(annotation: Any, kind: type[N]) -> N | None:
     if get_origin(annotation) is not Annotated:
         return None
-    found = [note for note in get_args(annotation)[1:] if isinstance(note, Header)]
+    found = [note for note in get_args(annotation)[1:] if isinstance(note, kind)]
     return found[0] if found else None
 
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from shared.errors import Unauthenticated
 from shared.http import Principal, Reply, Routes
+from shared.identity.browser import RefreshCookies
+from shared.identity.grants import Grants
 from shared.identity.keys import SigningKeys
-from shared.identity.model import (
-    Credentials,
-    KeySet,
-    RefreshRequest,
-    Registration,
-    TokenPair,
-    UserView,
-)
+from shared.identity.model import Credentials, KeySet, Registration, UserView
 from shared.identity.service import IdentityService
+from shared.identity.session_http import add_session_routes, add_token_routes
+from shared.identity.sessions import Sessions
 
 # Seconds; part of the time for which a key is announced before it signs (keys.ANNOUNCED).
 _KEYS_FRESH = 300
 
 
-def routes(identity: IdentityService, keys: SigningKeys) -> Routes:
+def routes(
+    identity: IdentityService,
+    grants: Grants,
+    sessions: Sessions,
+    cookies: RefreshCookies,
+    keys: SigningKeys,
+) -> Routes:
     routes = Routes(tag="auth")
 
     @routes.post("/register", status=202)
@@ -27,22 +29,10 @@ def routes(identity: IdentityService, keys: SigningKeys) -> Routes:
         """Register with an address and a password."""
         return identity.register(body)
 
-    @routes.post("/login", errors=(Unauthenticated,))
-    def login(body: Credentials) -> TokenPair:
-        """Sign in; starts a session."""
-        return identity.login(body)
+    add_token_routes(routes, identity, grants, sessions, cookies)
+    add_session_routes(routes, sessions, cookies)
 
-    @routes.post("/refresh", errors=(Unauthenticated,))
-    def refresh(body: RefreshRequest) -> TokenPair:
-        """Take the next pair of tokens; each refresh token is used once."""
-        return identity.refresh(body.refresh_token)
-
-    @routes.post("/logout")
-    def logout(body: RefreshRequest) -> None:
-        """End the session of a refresh token; one that is none changes nothing."""
-        identity.logout(body.refresh_token)
-
-    @routes.get("/me")
+    @routes.get("/me", live=True)
     def me(caller: Principal) -> UserView:
         """Read who is signed in."""
         return identity.me(caller)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from shared.events.model import Event
 from shared.http import Model
 from shared.identity.addresses import LONGEST, checked_address
+from shared.identity.session_model import epoch_of
 
 # Code points. Longer than any passphrase, and short enough that hashing costs the same for all.
 LONGEST_PASSWORD = 256
@@ -49,6 +50,29 @@ class TokenPair(Model):
     refresh_token: str = Field(repr=False)
 
 
+class AccessToken(Model):
+    """What a page gets, whose refresh token is in a cookie; `expiresIn` is in seconds."""
+
+    access_token: str = Field(repr=False)
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 -- A word, no secret.
+    expires_in: int
+
+
+class SessionView(Model):
+    """`lastUsedAt` is when it was last refreshed, which a client in use does every few minutes;
+    `device` is what its client called itself, shortened; `current` is the one that asks."""
+
+    id: str
+    created_at: datetime
+    last_used_at: datetime
+    device: str | None
+    current: bool
+
+
+class SessionList(Model):
+    items: tuple[SessionView, ...]
+
+
 class UserView(Model):
     id: str
     email: str
@@ -82,40 +106,12 @@ class User:
     def password_hash(self) -> str:
         return str(self.fields["passwordHash"])
 
+    @property
+    def epoch(self) -> int:
+        return epoch_of(self.fields)
+
     def view(self) -> UserView:
         return UserView(id=self.id, email=self.fields["email"], created_at=self.fields["createdAt"])
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """One sign-in on one device. `counter` is that of the only refresh token which is good now,
-    `rotated_at` when it became so."""
-
-    id: str
-    user: str
-    counter: int
-    rotated_at: datetime
-    created_at: datetime
-    expires_at: datetime
-    revoked: bool
-    version: Any
-
-    @classmethod
-    def from_document(cls, identifier: str, data: Mapping[str, Any], version: Any) -> Self:
-        return cls(
-            identifier,
-            str(data["user"]),
-            int(data["counter"]),
-            data["rotatedAt"],
-            data["createdAt"],
-            data["expireAt"],
-            data["revokedAt"] is not None,
-            version,
-        )
-
-    def is_alive(self, now: datetime) -> bool:
-        # The TTL policy removes a document up to a day late.
-        return not self.revoked and now < self.expires_at
 
 
 class UserRegistered(Event):

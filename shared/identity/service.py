@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from shared.errors import Invalid, Unauthenticated, Unavailable
 from shared.http import Principal
 from shared.identity.addresses import address_key
+from shared.identity.grants import Grants
 from shared.identity.keys import MACKeys
 from shared.identity.model import (
     Credentials,
@@ -19,9 +20,7 @@ from shared.identity.model import (
     UserView,
 )
 from shared.identity.passwords import Passwords, normalized
-from shared.identity.sessions import Sessions
 from shared.identity.store import AlreadyExists, IdentityStore, PreconditionFailed
-from shared.identity.tokens import LIFETIME, TokenSigner
 from shared.ids import derived_id, new_id
 
 _ADDRESS = "address"
@@ -33,8 +32,7 @@ class IdentityService:
     def __init__(
         self,
         store: IdentityStore,
-        sessions: Sessions,
-        signer: TokenSigner,
+        grants: Grants,
         keys: MACKeys,
         passwords: Passwords,
         *,
@@ -42,8 +40,7 @@ class IdentityService:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
-        self._sessions = sessions
-        self._signer = signer
+        self._grants = grants
         self._keys = keys
         self._passwords = passwords
         self._floor = password_floor
@@ -70,30 +67,18 @@ class IdentityService:
             self._store.register(user_id, data, hashes, event)
         return Registration(email=wanted.email)
 
-    def login(self, given: Credentials) -> TokenPair:
+    def login(self, given: Credentials, device: str | None = None) -> TokenPair:
         """Raises Unauthenticated, the same for an unknown address and for a wrong password."""
         user = self._store.user_by_address(self._hashes(given.email))
         stored = user.password_hash if user else None
         if not self._passwords.verify(stored, given.password) or user is None:
             raise Unauthenticated("The address and the password do not fit together")
         self._strengthen(user, given.password)
-        self._signer.prepare()
-        session_id, refresh_token = self._sessions.start(user.id)
-        return self._pair(user.id, session_id, refresh_token)
-
-    def refresh(self, token: str) -> TokenPair:
-        """Raises Unauthenticated; a genuine token that is too old ends its session."""
-        self._signer.prepare()
-        session, refresh_token = self._sessions.refresh(token)
-        return self._pair(session.user, session.id, refresh_token)
-
-    def logout(self, token: str) -> None:
-        self._sessions.end(token)
+        return self._grants.start(user.id, user.epoch, device)
 
     def me(self, caller: Principal) -> UserView:
-        """Raises Unauthenticated as soon as the session has ended, before the token does."""
         user = self._store.user(caller.user)
-        if user is None or not self._sessions.is_alive(caller.session):
+        if user is None:
             raise Unauthenticated
         return user.view()
 
@@ -103,13 +88,6 @@ class IdentityService:
         if self._passwords.is_outdated(user.password_hash):
             with suppress(PreconditionFailed, Unavailable):
                 self._store.replace_hash(user, self._passwords.hash(password), self._clock())
-
-    def _pair(self, user_id: str, session_id: str, refresh_token: str) -> TokenPair:
-        return TokenPair(
-            access_token=self._signer.sign(user_id, session_id),
-            expires_in=int(LIFETIME.total_seconds()),
-            refresh_token=refresh_token,
-        )
 
     def _hashes(self, address: str) -> Sequence[str]:
         return [mac.hex() for mac in self._keys.all_macs(_ADDRESS, address_key(address))]

@@ -1,4 +1,4 @@
-"""Where users and their sessions are kept, and which writes belong together.
+"""Where users are kept, and which writes belong together.
 
 An address is claimed by `emails/{keyed hash}`, so a copy of the database cannot be searched for
 an address without the key, and two who register the same one at once cannot both win. It is
@@ -22,7 +22,7 @@ from shared.documents import (
 )
 from shared.events import outbox
 from shared.events.model import Event
-from shared.identity.model import Session, User
+from shared.identity.model import User
 
 SCHEMA_VERSION = 1
 # No id has this form, so nobody is ever found by it.
@@ -64,38 +64,6 @@ class IdentityStore:
         """Raises PreconditionFailed when the user was changed meanwhile."""
         fields = {"passwordHash": password_hash, "updatedAt": now}
         self._documents.commit([Update(f"users/{user.id}", fields, version=user.version)])
-
-    def create_session(
-        self, session_id: str, user_id: str, now: datetime, expires_at: datetime
-    ) -> None:
-        data = {
-            "user": user_id,
-            "counter": 0,
-            "rotatedAt": now,
-            "createdAt": now,
-            "expireAt": expires_at,
-            "revokedAt": None,
-            "revokedFor": None,
-            "schemaVersion": SCHEMA_VERSION,
-        }
-        self._documents.commit([Create(f"sessions/{session_id}", data)])
-
-    def session(self, session_id: str) -> Session | None:
-        document = self._documents.get(f"sessions/{session_id}")
-        if document is None:
-            return None
-        return Session.from_document(session_id, document.data, document.version)
-
-    def rotate(self, session: Session, now: datetime, expires_at: datetime) -> None:
-        """Raises PreconditionFailed when somebody else did meanwhile."""
-        fields = {"counter": session.counter + 1, "rotatedAt": now, "expireAt": expires_at}
-        self._documents.commit([Update(f"sessions/{session.id}", fields, version=session.version)])
-
-    def revoke(self, session_id: str, reason: str, now: datetime) -> None:
-        """Whatever its present state; the TTL policy removes it later. Raises
-        PreconditionFailed when it is gone."""
-        fields = {"revokedAt": now, "revokedFor": reason}
-        self._documents.commit([Update(f"sessions/{session_id}", fields)])
 
 
 __all__ = ["AlreadyExists", "IdentityStore", "PreconditionFailed"]

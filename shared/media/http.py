@@ -20,6 +20,8 @@ from shared.media.model import (
 from shared.media.uploads import Uploads
 
 IdempotencyKey = Annotated[str | None, Header("Idempotency-Key")]
+# A link leaves the house: it is good for minutes, whatever becomes of the session.
+_LINK = {"status": 302, "live": True, "errors": (NotFound, Conflict, Unavailable)}
 Traceparent = Annotated[str | None, Header("traceparent")]
 
 
@@ -66,12 +68,12 @@ def routes(gallery: Gallery, uploads: Uploads) -> Routes:
         """Read what is known of a medium."""
         return gallery.read(caller.user, media_id)
 
-    @routes.get("/<media_id>/download", status=302, errors=(NotFound, Conflict, Unavailable))
+    @routes.get("/<media_id>/download", **_LINK)
     def download(media_id: str, caller: Principal) -> Reply[None]:
         """Go to a signed URL of the original."""
         return Reply(None, headers={"Location": gallery.download_url(caller.user, media_id)})
 
-    @routes.get("/<media_id>/thumbnail", status=302, errors=(NotFound, Conflict, Unavailable))
+    @routes.get("/<media_id>/thumbnail", **_LINK)
     def thumbnail(media_id: str, query: ThumbnailQuery, caller: Principal) -> Reply[None]:
         """Go to a signed URL of a rendition."""
         url = gallery.thumbnail_url(caller.user, media_id, int(query.size))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
-from shared.http import App, Model, Principal, Reply, Routes, UploadedFile
+from shared.http import App, Cookie, Model, Principal, Reply, Routes, UploadedFile
 
 
 class Draft(Model):
@@ -23,6 +23,8 @@ def half_optional(body: Draft | None) -> None: ...
 def optional_query(query: Draft | None = None) -> None: ...
 def maybe_caller(caller: Principal | None = None) -> None: ...
 def vague_reply(body: Draft) -> Reply: ...  # type: ignore[type-arg,empty-body]
+def needed_cookie(session: Annotated[str, Cookie("session")]) -> None: ...
+def counted_cookie(session: Annotated[int | None, Cookie("session")] = None) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,8 @@ def vague_reply(body: Draft) -> Reply: ...  # type: ignore[type-arg,empty-body]
         optional_query,
         maybe_caller,
         vague_reply,
+        needed_cookie,
+        counted_cookie,
     ],
 )
 def test_a_signature_that_means_nothing_in_http_is_refused(handler: Callable[..., Any]) -> None:

@@ -34,8 +34,24 @@ def test_registering_and_signing_in_take_effect_once(
     assert world.register().status_code == 202
     proxy.order("Commit", fault)
     world.login()
-    for collection in ("users", "emails", "outbox", "sessions"):
+    for collection in ("users", "emails", "sessions"):
         assert len(world.documents.query(collection)) == 1
+    assert (len(world.events("registered")), len(world.events("session-started"))) == (1, 1)
+
+
+@pytest.mark.parametrize("fault", ["refuse", "lose", "abort"])
+def test_ending_sessions_takes_effect_once(
+    world: World, proxy: FirestoreProxy, fault: Fault
+) -> None:
+    tokens = world.signed_in()
+    proxy.order("Commit", fault)
+    assert world.post("/logout", refreshToken=tokens["refreshToken"]).status_code == 204
+    assert len(world.events("session-ended")) == 1
+    tokens = world.login()
+    proxy.order("Commit", fault)
+    answer = world.call("POST", "/logout-all", bearer=tokens["accessToken"])
+    assert answer.status_code == 204
+    assert [event["epoch"] for event in world.events("all-sessions-ended")] == [1]
 
 
 @pytest.mark.parametrize("fault", ["refuse", "lose", "abort"])

@@ -4,7 +4,7 @@ with a clock that the test moves."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,11 +18,15 @@ from werkzeug.test import EnvironBuilder
 
 from shared.documents import DocumentStore
 from shared.http import App
+from shared.identity.browser import RefreshCookies
+from shared.identity.grants import Grants
 from shared.identity.http import routes
 from shared.identity.keys import KeyRing, MACKeys, SigningKeys, read_mac_key, read_signing_key
+from shared.identity.live import LiveSessions
 from shared.identity.passwords import Passwords
 from shared.identity.refresh import RefreshTokens
 from shared.identity.service import IdentityService
+from shared.identity.session_store import SessionStore
 from shared.identity.sessions import Sessions
 from shared.identity.store import IdentityStore
 from shared.identity.tokens import TokenSigner, TokenVerifier
@@ -31,6 +35,7 @@ from tests.fixtures.stores import memory_documents
 
 T = TypeVar("T")
 
+ORIGIN = "https://snaptask.example"
 ISSUER = "https://snaptask.example/api/auth"
 SIGNING = "projects/p/secrets/signing-key"
 HMAC = "projects/p/secrets/token-hmac"
@@ -82,20 +87,37 @@ class World:
         self.store = IdentityStore(self.documents)
         self.tokens = RefreshTokens(self.macs)
         self.passwords = Passwords(memory_kib=8, passes=1) if self.weak else Passwords()
+        self.sessions = Sessions(SessionStore(self.documents), self.tokens, clock)
+        self.grants = Grants(self.sessions, TokenSigner(self.signing, ISSUER, clock))
         self.service = IdentityService(
             self.store,
-            Sessions(self.store, self.tokens, clock),
-            TokenSigner(self.signing, ISSUER, clock),
+            self.grants,
             self.macs,
             self.passwords,
             password_floor=8,
             clock=clock,
         )
         verifier = TokenVerifier(self.signing, ISSUER, clock)
-        self.app = App("auth", routes(self.service, self.signing), authenticator=verifier)
+        cookies = RefreshCookies([ORIGIN])
+        self.app = App(
+            "auth",
+            routes(self.service, self.grants, self.sessions, cookies, self.signing),
+            authenticator=verifier,
+            sessions=LiveSessions(self.documents, remembered=0, clock=clock),
+            allowed_origins=[ORIGIN],
+        )
 
-    def call(self, method: str, path: str, body: Any = None, bearer: str | None = None) -> Response:
-        headers = {"Authorization": f"Bearer {bearer}"} if bearer is not None else {}
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        bearer: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        headers = dict(headers or {})
+        if bearer is not None:
+            headers["Authorization"] = f"Bearer {bearer}"
         data = None if body is None else json.dumps(body).encode()
         builder = EnvironBuilder(
             path, method=method, headers=headers, data=data, content_type="application/json"
@@ -116,6 +138,14 @@ class World:
     def signed_in(self) -> dict[str, Any]:
         assert self.register().status_code == 202
         return self.login()
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """What waits in the outbox of `snaptask.identity.v1.<kind>`."""
+        return [
+            json.loads(one.data["data"])
+            for one in self.documents.query("outbox")
+            if one.data["type"] == f"snaptask.identity.v1.{kind}"
+        ]
 
     def refresh(self, token: str) -> Response:
         return self.post("/refresh", refreshToken=token)
