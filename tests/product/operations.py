@@ -1,0 +1,140 @@
+"""Every operation of the API once: how it is sent so that it succeeds, and who may.
+
+One table for whoever has to go through all of them: authorization, budgets, crashes, lost
+replies. A route without a row fails the test that compares it with docs/openapi.json.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flask import Response
+
+from shared.events.model import checked_traceparent
+from tests.fixtures import pictures
+from tests.fixtures.product import PASSWORD, Person, Product, announced
+from tools.openapi import DOCUMENT
+
+PICTURE = pictures.saved(pictures.photo(60, 40), "JPEG")
+OTHER = pictures.saved(pictures.photo(40, 60), "JPEG")
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+assert checked_traceparent(TRACE)
+
+Access = Literal["public", "own", "task", "medium"]
+"""`public`: no token. `own`: everybody signed in, about himself. `task`, `medium`: who has the
+one that the path names."""
+
+
+class Scene:
+    """Ada with a task that carries a picture, a picture that is free, and an upload that has not
+    arrived. `known` gives every id a name that is the same in each scene."""
+
+    def __init__(self, product: Product) -> None:
+        self.product = product
+        self.ada = product.person("ada")
+        self.task = self.ada.task()
+        self.picture = self.ada.medium(PICTURE)
+        self.free = self.ada.medium(OTHER)
+        self.ada.made(f"/api/tasks/{self.task}/attach-media", {"mediaId": self.picture})
+        self.pending = str(self.ada.ticket(PICTURE, fileName="late.jpg")["mediaId"])
+        product.settle()
+        self.user = str(self.ada.call("GET", "/api/auth/me").get_json()["id"])
+
+    @property
+    def known(self) -> dict[str, str]:
+        names = ("task", "picture", "free", "pending", "user")
+        return {str(getattr(self, name)): name.upper() for name in names}
+
+
+@dataclass(frozen=True)
+class Operation:
+    access: Access
+    status: int
+    body: Callable[[Scene], Any] | None = None
+    path: Mapping[str, str] = field(default_factory=dict)
+    """Path parameters that are not the task or the picture: attributes of the scene."""
+    query: str = ""
+    keyed: bool = False
+    """Takes an Idempotency-Key."""
+    upload: bool = False
+    """Its body is a multipart file."""
+    repeats: tuple[str, ...] = ()
+    """Collections in which it leaves a new document each time, and is meant to."""
+
+
+def credentials(name: str) -> dict[str, str]:
+    return {"email": f"{name}@example.com", "password": PASSWORD}
+
+
+OPERATIONS: dict[str, Operation] = {
+    "POST /api/auth/register": Operation("public", 202, lambda scene: credentials("bob")),
+    "POST /api/auth/login": Operation(
+        "public", 200, lambda scene: credentials("ada"), repeats=("sessions",)
+    ),
+    "POST /api/auth/refresh": Operation(
+        "public", 200, lambda scene: {"refreshToken": scene.ada.tokens["refreshToken"]}
+    ),
+    "POST /api/auth/logout": Operation(
+        "public", 204, lambda scene: {"refreshToken": scene.ada.tokens["refreshToken"]}
+    ),
+    "GET /api/auth/me": Operation("own", 200),
+    "GET /api/auth/.well-known/jwks.json": Operation("public", 200),
+    "GET /api/tasks": Operation("own", 200),
+    "POST /api/tasks": Operation("own", 201, lambda scene: {"title": "Buy milk"}, keyed=True),
+    "GET /api/tasks/{task_id}": Operation("task", 200),
+    "PATCH /api/tasks/{task_id}": Operation("task", 200, lambda scene: {"title": "Paint it red"}),
+    "DELETE /api/tasks/{task_id}": Operation("task", 204),
+    "POST /api/tasks/{task_id}/attach-media": Operation(
+        "task", 200, lambda scene: {"mediaId": scene.free}
+    ),
+    "DELETE /api/tasks/{task_id}/detach-media/{media_id}": Operation("task", 204),
+    "GET /api/tasks/{task_id}/with-media": Operation("task", 200),
+    "POST /api/media/uploads": Operation("own", 201, lambda scene: announced(OTHER), keyed=True),
+    "DELETE /api/media/uploads/{media_id}": Operation("medium", 204, path={"media_id": "pending"}),
+    "POST /api/media/upload": Operation("own", 201, keyed=True, upload=True),
+    "GET /api/media": Operation("own", 200),
+    "GET /api/media/{media_id}": Operation("medium", 200),
+    "DELETE /api/media/{media_id}": Operation("medium", 204, path={"media_id": "free"}),
+    "GET /api/media/{media_id}/download": Operation("medium", 302),
+    "GET /api/media/{media_id}/thumbnail": Operation("medium", 302),
+}
+WRITES = tuple(name for name in OPERATIONS if not name.startswith("GET "))
+
+
+def documented() -> set[str]:
+    paths = json.loads(DOCUMENT.read_text())["paths"]
+    return {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+
+
+def send(
+    scene: Scene,
+    name: str,
+    bearer: str | None = "",
+    key: str = "",
+    **other: str,
+) -> Response:
+    """The row's request, by Ada unless `bearer` is another's or None. `other` replaces path
+    parameters."""
+    operation = OPERATIONS[name]
+    method, _, template = name.partition(" ")
+    parameters = {"task_id": scene.task, "media_id": scene.picture}
+    parameters |= {key: str(getattr(scene, value)) for key, value in operation.path.items()}
+    path = template.format(**(parameters | other)) + operation.query
+    headers = {"traceparent": TRACE} if "/media/upload" in path else {}
+    if operation.keyed and key:
+        headers["Idempotency-Key"] = key
+    token = scene.ada.tokens["accessToken"] if bearer == "" else bearer
+    if operation.access == "public":
+        token = None
+    options: dict[str, Any] = {}
+    if operation.upload:
+        options["data"] = {"file": (io.BytesIO(OTHER), "holiday.jpg")}
+    body = operation.body(scene) if operation.body else None
+    return scene.product.call(method, path, body, bearer=token, headers=headers, **options)
+
+
+__all__ = ["OPERATIONS", "WRITES", "Operation", "Person", "Scene", "documented", "send"]

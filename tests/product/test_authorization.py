@@ -1,0 +1,88 @@
+"""Who may do what: every operation of docs/openapi.json, by everybody there is.
+
+What is not yours is answered like what does not exist, to the letter; what may be done with a
+shared task is in the matrix of tests/tasks.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from flask import Response
+
+from shared.ids import derived_id
+from tests.fixtures.product import Product, Snapshot
+from tests.product.operations import OPERATIONS, Scene, documented, send
+
+NOBODYS = derived_id("nobody's")
+PROTECTED = [name for name, operation in OPERATIONS.items() if operation.access != "public"]
+NAMED = [name for name in PROTECTED if "{" in name]
+
+
+@pytest.fixture(scope="module")
+def stage() -> tuple[Scene, Snapshot]:
+    scene = Scene(Product())
+    return scene, scene.product.snapshot()
+
+
+@pytest.fixture
+def scene(stage: tuple[Scene, Snapshot]) -> Scene:
+    made, before = stage
+    made.product.restore(before)
+    return made
+
+
+def what(answer: Response) -> tuple[int, str, str]:
+    """All of a refusal but the id of its request."""
+    problem = answer.get_json(force=True)
+    problem.pop("instance", None)
+    headers = {name: value for name, value in answer.headers if name != "X-Request-Id"}
+    return answer.status_code, json.dumps(problem), json.dumps(headers, sort_keys=True)
+
+
+def test_every_documented_operation_has_a_row() -> None:
+    assert set(OPERATIONS) == documented()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_owner_may(scene: Scene, name: str) -> None:
+    answer = send(scene, name)
+    assert answer.status_code == OPERATIONS[name].status, answer.get_data()
+
+
+@pytest.mark.parametrize("name", PROTECTED)
+def test_nobody_gets_in_without_a_token(scene: Scene, name: str) -> None:
+    before = scene.product.state(scene.known)
+    answers = [send(scene, name, bearer=token) for token in (None, "x" * 40)]
+    forged = scene.ada.tokens["accessToken"][:-4] + "AAAA"
+    answers.append(send(scene, name, bearer=forged))
+    assert [answer.status_code for answer in answers] == [401] * 3
+    assert all("WWW-Authenticate" in answer.headers for answer in answers)
+    assert scene.product.state(scene.known) == before
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_to_a_stranger_it_does_not_exist(scene: Scene, name: str) -> None:
+    bob = scene.product.person("bob").tokens["accessToken"]
+    before = scene.product.state(scene.known)
+    refused = send(scene, name, bearer=bob)
+    missing = send(scene, name, bearer=bob, task_id=NOBODYS, media_id=NOBODYS)
+    assert refused.status_code == 404
+    assert what(refused) == what(missing)
+    assert scene.product.state(scene.known) == before
+
+
+@pytest.mark.parametrize("name", [name for name in PROTECTED if name not in NAMED])
+def test_what_is_everybodys_own_shows_nothing_of_another(scene: Scene, name: str) -> None:
+    bob = scene.product.person("bob").tokens["accessToken"]
+    answer = send(scene, name, bearer=bob)
+    assert answer.status_code == OPERATIONS[name].status
+    text = answer.get_data(as_text=True) + str(answer.headers)
+    assert [known for known in scene.known if known in text] == []
+
+
+@pytest.mark.parametrize("name", ["GET /api/auth/me"])
+def test_a_session_that_ended_gets_in_no_more(scene: Scene, name: str) -> None:
+    assert send(scene, "POST /api/auth/logout").status_code == 204
+    assert send(scene, name).status_code == 401
