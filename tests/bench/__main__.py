@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("cold_start", "request_cpu", "renditions", "storage")
+BENCHMARKS = ("cold_start", "request_cpu", "renditions", "storage", "peers")
 
 
 def main(names: list[str]) -> int:

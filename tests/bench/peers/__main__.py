@@ -1,0 +1,238 @@
+"""The same work done by Snaptask's local cloud and by Directus on SQLite, in turns in one run.
+
+`python -m tests.bench.peers [--rounds N]`. Ours is measured twice: through the gateway, as people
+call `make dev`, and calling the functions themselves, as in the cloud. Both sides run on this
+machine with all that they need; ours has Firestore's and Pub/Sub's emulators under it, which are
+JVMs, and makes three renditions of every picture that is uploaded, where Directus makes the one
+that is asked for. Passwords are hashed as each side does by itself. The middle of all rounds is
+printed, and how many times longer the other one takes; below 1 it would be ahead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+import aiohttp
+import httpx
+
+from emulators.plan import ROOT
+from tests.bench.cold_start import environment_of, started
+from tests.bench.peers import directus
+from tests.bench.peers.sides import PAGE, Ours, Side, Theirs
+from tests.fixtures import pictures
+from tests.fixtures.stack import Person, Stack, local_cloud
+
+CLIENTS = 16
+UPLOADS, MB = 100, 1_000_000
+Row = Callable[[Side], Awaitable[float]]
+"""Milliseconds of one unit of the row's work."""
+
+
+async def each(call: Callable[[], Awaitable[object]], count: int, at_once: int) -> float:
+    """`count` calls by `at_once` clients, each of which asks again when it was answered."""
+    left = iter(range(count))
+
+    async def client() -> None:
+        for _ in left:
+            await call()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(at_once)))
+    return (time.perf_counter() - began) * 1000 / count
+
+
+async def login(side: Side) -> float:
+    return await each(side.login, 5, 1)
+
+
+def create(at_once: int) -> Row:
+    """What was created goes again: lists are to be asked of the same twenty, and Firestore's
+    emulator, unlike Firestore, looks at all documents of a collection for each of its answers."""
+
+    async def row(side: Side) -> float:
+        made: list[str] = []
+
+        async def one() -> None:
+            made.append(await side.create(len(made)))
+
+        spent = await each(one, 10 * at_once, at_once)
+        for task in made:
+            await side.delete(task)
+        return spent
+
+    return row
+
+
+def page(at_once: int) -> Row:
+    async def full(side: Side) -> None:
+        length = await side.page()
+        if length != PAGE:
+            raise RuntimeError(f"{side.name} lists {length}")
+
+    return lambda side: each(lambda: full(side), 20 * at_once, at_once)
+
+
+def to_thumbnails(*sizes: int) -> Row:
+    async def once(side: Side) -> None:
+        made = await side.thumbnails(await side.upload(numbered(photograph(5 * MB))), sizes)
+        if [one[8:12] for one in made] != [b"WEBP"] * len(sizes):
+            raise RuntimeError(f"{side.name} made no WebP")
+
+    return lambda side: each(lambda: once(side), 3, 1)
+
+
+async def uploads(side: Side) -> float:
+    """All at once; afterwards each is there whole. What ours has still to do for its renditions
+    is waited for, so that it does not run on in the other one's turn."""
+    contents = [numbered(photograph(10 * MB)) for _ in range(UPLOADS)]
+    began = time.perf_counter()
+    files = await asyncio.gather(*map(side.upload, contents))
+    spent = (time.perf_counter() - began) * 1000
+    if [await side.size(file) for file in files] != [len(content) for content in contents]:
+        raise RuntimeError(f"{side.name} lost an upload")
+    if isinstance(side, Ours):
+        for file in files:
+            await side.thumbnails(file, ())
+    return spent
+
+
+ROWS: dict[str, Row] = {
+    "login": login,
+    "create, 1 client": create(1),
+    f"create, {CLIENTS} clients": create(CLIENTS),
+    "list of 20, 1 client": page(1),
+    f"list of 20, {CLIENTS} clients": page(CLIENTS),
+    "5 MB JPEG to its thumbnail": to_thumbnails(320),
+    "5 MB JPEG to three sizes": to_thumbnails(320, 640, 1280),
+    f"{UPLOADS} x 10 MB uploads at once": uploads,
+}
+_photographs: dict[int, bytes] = {}
+_numbers = iter(range(1_000_000))
+
+
+def photograph(size: int) -> bytes:
+    """A JPEG of 12 megapixels and about `size` bytes."""
+    if size not in _photographs:
+        image = pictures.photo(4000, 3000)
+        grades = (pictures.saved(image, "JPEG", quality=q) for q in range(99, 60, -1))
+        _photographs[size] = next(made for made in grades if len(made) < size)
+        _photographs[size] = padded(_photographs[size], size)
+    return _photographs[size]
+
+
+def padded(content: bytes, size: int) -> bytes:
+    """With comments (ITU T.81, B.2.4.5) behind the first marker up to that size."""
+    comments = b""
+    while (missing := size - len(content) - len(comments)) > 4:
+        length = min(missing - 2, 65535)
+        comments += b"\xff\xfe" + length.to_bytes(2, "big") + b"\0" * (length - 2)
+    return content[:2] + comments + content[2:]
+
+
+def numbered(content: bytes) -> bytes:
+    """Other bytes than any before, for sides that keep equal ones once."""
+    comment = str(next(_numbers)).encode()
+    return content[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + content[2:]
+
+
+def our_cold_start(stack: Stack, person: Person) -> float:
+    """Of the tasks function, as an instance starts in the cloud."""
+    source = ROOT / "functions" / "tasks" / "main.py"
+    headers = {"Authorization": person.api.headers["Authorization"]}
+    began = time.perf_counter()
+    with started(source, environment_of(stack.plan, "tasks")) as (url, _):
+        answers(f"{url}/?limit={PAGE}", headers)
+        return (time.perf_counter() - began) * 1000
+
+
+def their_cold_start(installed: directus.Directus) -> float:
+    began = time.perf_counter()
+    with installed.start():
+        answers(f"{installed.url}/server/ping", {})
+        return (time.perf_counter() - began) * 1000
+
+
+def answers(url: str, headers: dict[str, str]) -> None:
+    while True:
+        try:
+            if httpx.get(url, headers=headers, timeout=10).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.002)
+
+
+async def compare(
+    stack: Stack, person: Person, installed: directus.Directus, rounds: int
+) -> dict[str, dict[str, list[float]]]:
+    # Seconds; below the five after which Node closes what is idle, maybe under a new request.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+    timeout = aiohttp.ClientTimeout(total=300)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
+        theirs = Theirs(installed, client)
+        await theirs.prepare()
+        ours = [Ours(stack, person, client, direct=direct) for direct in (False, True)]
+        sides: list[Side] = [*ours, theirs]
+        for side in sides:
+            for number in range(PAGE):
+                await side.create(number)
+        seen: dict[str, dict[str, list[float]]] = {}
+        for number in range(rounds + 1):
+            for row, work in ROWS.items():
+                for side in sides:
+                    took = await work(side)
+                    # The first round warms up what either side fills on its first use.
+                    if number:
+                        seen.setdefault(row, {}).setdefault(side.name, []).append(took)
+        return seen
+
+
+def report(seen: dict[str, dict[str, list[float]]]) -> Sequence[str]:
+    """Returns the rows in which the other one is ahead."""
+    print(f"\n| ours = 1; times in ms | {directus.VERSION} | ours | ours, direct | Directus |")
+    print("|---|---|---|---|---|")
+    behind = []
+    for row, sides in seen.items():
+        ours, direct, theirs = (
+            median(sides[name]) for name in ("ours", "ours, direct", Theirs.name)
+        )
+        if theirs < ours:
+            behind.append(row)
+        ratios = f"**{theirs / ours:.1f}** ({theirs / direct:.1f} direct)"
+        print(f"| {row} | {ratios} | {ours:.1f} | {direct:.1f} | {theirs:.1f} |")
+    return behind
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        local_cloud(Path(folder) / "data", "--no-reload") as stack,
+        stack.person() as person,
+    ):
+        installed = directus.prepared(Path(folder))
+        cold: dict[str, list[float]] = {"ours": [], "ours, direct": [], Theirs.name: []}
+        for _ in range(rounds):
+            took = our_cold_start(stack, person)
+            # An instance that starts is asked directly by whatever stands in front.
+            cold["ours"].append(took)
+            cold["ours, direct"].append(took)
+            cold[Theirs.name].append(their_cold_start(installed))
+        with installed.start():
+            answers(f"{installed.url}/server/ping", {})
+            seen = asyncio.run(compare(stack, person, installed, rounds))
+    behind = report({"cold start": cold, **seen})
+    if behind:
+        raise SystemExit(f"Directus is ahead: {', '.join(behind)}")
+
+
+if __name__ == "__main__":
+    main()
