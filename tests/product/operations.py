@@ -24,14 +24,14 @@ OTHER = pictures.saved(pictures.photo(40, 60), "JPEG")
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 assert checked_traceparent(TRACE)
 
-Access = Literal["public", "own", "task", "medium"]
-"""`public`: no token. `own`: everybody signed in, about himself. `task`, `medium`: who has the
-one that the path names."""
+Access = Literal["public", "own", "session", "task", "medium"]
+"""`public`: no token. `own`: everybody signed in, about himself. `session`, `task`,
+`medium`: who has the one that the path names."""
 
 
 class Scene:
-    """Ada with a task that carries a picture, a picture that is free, and an upload that has not
-    arrived. `known` gives every id a name that is the same in each scene."""
+    """Ada, signed in twice, with a task that carries a picture, a picture that is free, and an
+    upload that has not arrived. `known` gives every id a name that is the same in each scene."""
 
     def __init__(self, product: Product) -> None:
         self.product = product
@@ -42,11 +42,14 @@ class Scene:
         self.ada.made(f"/api/tasks/{self.task}/attach-media", {"mediaId": self.picture})
         self.pending = str(self.ada.ticket(PICTURE, fileName="late.jpg")["mediaId"])
         product.settle()
+        product.person("ada", register=False)
+        sessions = self.ada.call("GET", "/api/auth/sessions").get_json()["items"]
+        (self.session,) = (str(one["id"]) for one in sessions if not one["current"])
         self.user = str(self.ada.call("GET", "/api/auth/me").get_json()["id"])
 
     @property
     def known(self) -> dict[str, str]:
-        names = ("task", "picture", "free", "pending", "user")
+        names = ("task", "picture", "free", "pending", "user", "session")
         return {str(getattr(self, name)): name.upper() for name in names}
 
 
@@ -81,6 +84,9 @@ OPERATIONS: dict[str, Operation] = {
     "POST /api/auth/logout": Operation(
         "public", 204, lambda scene: {"refreshToken": scene.ada.tokens["refreshToken"]}
     ),
+    "POST /api/auth/logout-all": Operation("own", 204),
+    "GET /api/auth/sessions": Operation("own", 200),
+    "DELETE /api/auth/sessions/{session_id}": Operation("session", 204),
     "GET /api/auth/me": Operation("own", 200),
     "GET /api/auth/.well-known/jwks.json": Operation("public", 200),
     "GET /api/tasks": Operation("own", 200),
@@ -121,7 +127,11 @@ def send(
     parameters."""
     operation = OPERATIONS[name]
     method, _, template = name.partition(" ")
-    parameters = {"task_id": scene.task, "media_id": scene.picture}
+    parameters = {
+        "task_id": scene.task,
+        "media_id": scene.picture,
+        "session_id": scene.session,
+    }
     parameters |= {key: str(getattr(scene, value)) for key, value in operation.path.items()}
     path = template.format(**(parameters | other)) + operation.query
     headers = {"traceparent": TRACE} if "/media/upload" in path else {}
