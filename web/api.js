@@ -1,7 +1,10 @@
-// The API as the page uses it. The access token lives in memory only; the refresh token lives in
-// the tab's session storage, so a reload stays signed in and a closed tab does not.
+// The API as the page uses it. The access token lives in this tab's memory only; the refresh token
+// is in a cookie that no script can read. What is kept in local storage is no secret: a mark, new
+// with every sign-in, that tells the tabs of this browser whether, and as whom, they are signed in.
 
-const REFRESH = "snaptask.refresh";
+const MARK = "snaptask.signed-in";
+const COOKIE = { "Refresh-Transport": "cookie" };
+const LONGEST_REFRESH = 15_000;
 let access = null;
 let refreshing = null;
 
@@ -13,12 +16,12 @@ export class Problem extends Error {
   }
 }
 
-async function ask(path, { method = "GET", body, headers = {} } = {}) {
+async function ask(path, { method = "GET", body, headers = {}, signal } = {}) {
   const sent = { ...headers };
   if (access) sent.Authorization = `Bearer ${access}`;
   if (body !== undefined) sent["Content-Type"] = "application/json";
   const answer = await fetch(`/api${path}`, {
-    method, headers: sent, body: body === undefined ? undefined : JSON.stringify(body),
+    method, headers: sent, signal, body: body === undefined ? undefined : JSON.stringify(body),
   });
   if (answer.status === 204) return null;
   const content = await answer.json().catch(() => ({}));
@@ -26,20 +29,27 @@ async function ask(path, { method = "GET", body, headers = {} } = {}) {
   return content;
 }
 
-// Two calls that meet an expired token share one refresh: the token can be used once.
+// Calls that meet an expired token share one refresh, and tabs take turns: a token is used once.
 function refresh() {
-  refreshing ??= renew().finally(() => { refreshing = null; });
+  refreshing ??= alone(renew).finally(() => { refreshing = null; });
   return refreshing;
 }
 
+// Without the lock two tabs may refresh at once, which the server forgives for half a minute.
+function alone(action) {
+  return navigator.locks ? navigator.locks.request("snaptask.refresh", action) : action();
+}
+
 async function renew() {
-  const refreshToken = sessionStorage.getItem(REFRESH);
-  if (!refreshToken) return false;
+  if (!localStorage.getItem(MARK)) return false;
+  // A tab whose connection hangs must not keep the others waiting for their turn.
+  const signal = AbortSignal.timeout(LONGEST_REFRESH);
   try {
-    keep(await ask("/auth/refresh", { method: "POST", body: { refreshToken } }));
+    access = (await ask("/auth/refresh", { method: "POST", headers: COOKIE, signal })).accessToken;
     return true;
   } catch (problem) {
-    if (problem.status === 401) forget();
+    if (problem.status !== 401) throw problem;
+    forget();
     return false;
   }
 }
@@ -59,7 +69,10 @@ export async function register(email, password) {
 }
 
 export async function login(email, password) {
-  keep(await ask("/auth/login", { method: "POST", body: { email, password } }));
+  const body = { email, password };
+  const given = await alone(() => ask("/auth/login", { method: "POST", body, headers: COOKIE }));
+  access = given.accessToken;
+  localStorage.setItem(MARK, crypto.randomUUID());
 }
 
 export async function resume() {
@@ -67,17 +80,16 @@ export async function resume() {
 }
 
 export async function logout() {
-  const refreshToken = sessionStorage.getItem(REFRESH);
   forget();
-  if (refreshToken) await ask("/auth/logout", { method: "POST", body: { refreshToken } });
+  await alone(() => ask("/auth/logout", { method: "POST", headers: COOKIE }));
 }
 
-function keep({ accessToken, refreshToken }) {
-  access = accessToken;
-  sessionStorage.setItem(REFRESH, refreshToken);
+// `action` is called when another tab signed in or out: what this one shows is then not its own.
+export function onOtherTab(action) {
+  addEventListener("storage", ({ key }) => { if (key === MARK || key === null) action(); });
 }
 
 function forget() {
   access = null;
-  sessionStorage.removeItem(REFRESH);
+  localStorage.removeItem(MARK);
 }

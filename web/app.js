@@ -1,7 +1,7 @@
 // The first page: sign up, write a task, drop a photo on it, see it become ready.
 // What a person wrote is only ever set as text, never as markup.
 
-import { api, login, logout, register, resume } from "/api.js";
+import { api, login, logout, onOtherTab, register, resume } from "/api.js";
 import { settled, upload } from "/upload.js";
 
 const REASONS = {
@@ -188,4 +188,5 @@ find("#sign-out").onclick = () => attempt(async () => {
   showEntrance();
   await logout();
 });
-if (await resume()) attempt(showBoard);
+onOtherTab(() => location.reload());
+attempt(async () => { if (await resume()) await showBoard(); });
