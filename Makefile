@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install constraints dev test test-fast check lint types bench reset doctor status logs
-.PHONY: openapi screenshots clean
+.PHONY: openapi screenshots load clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,9 @@ screenshots: $(STAMP) ## take the README's pictures, while `make dev` runs
 
 bench: $(STAMP) ## measure, side by side, and print ratios
 	$(BIN)/python -m tests.bench
+
+load: $(STAMP) ## a hundred uploads at once and fifty requests a second, against what is promised
+	$(BIN)/python -m tests.load
 
 clean: ## remove what was installed and made
 	rm -rf $(VENV) .local .cache

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from tests.fixtures import emulated
+from tests.fixtures.stack import Person, Stack, local_cloud
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +36,25 @@ def pubsub(pubsub_emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of a Pub/Sub emulator, which clients made in this test will use."""
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_emulator)
     return pubsub_emulator
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One local cloud for all tests of a test process; mark them xdist_group("stack")."""
+    data = tmp_path_factory.mktemp("cloud") / "data"
+    with local_cloud(data, "--no-reload") as running:
+        yield running
+    # Gigabytes of pictures, which pytest would keep for three runs.
+    shutil.rmtree(data)
+
+
+@pytest.fixture
+def person(stack: Stack) -> Iterator[Person]:
+    with stack.person() as somebody:
+        yield somebody
+
+
+@pytest.fixture
+def stranger(stack: Stack) -> Iterator[Person]:
+    with stack.person() as somebody:
+        yield somebody

@@ -94,6 +94,12 @@ async def test_an_encoded_path_stays_encoded() -> None:
         assert b"/a%2Fb%20%2e%2e/c" in answer
 
 
+async def test_a_line_break_in_a_path_is_the_functions_to_refuse() -> None:
+    async with gateway() as client:
+        head = b"GET /api/tasks/a%0Ab HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        assert b"/a%0Ab" in await raw(client, head)
+
+
 async def test_what_belongs_to_one_connection_is_not_passed_on() -> None:
     async with gateway() as client:
         sent = {

@@ -27,6 +27,7 @@ from tests.bench.peers import directus
 from tests.bench.peers.sides import PAGE, Ours, Side, Theirs
 from tests.fixtures import pictures
 from tests.fixtures.stack import Person, Stack, local_cloud
+from tests.load.pictures import padded
 
 CLIENTS = 16
 UPLOADS, MB = 100, 1_000_000
@@ -124,15 +125,6 @@ def photograph(size: int) -> bytes:
         _photographs[size] = next(made for made in grades if len(made) < size)
         _photographs[size] = padded(_photographs[size], size)
     return _photographs[size]
-
-
-def padded(content: bytes, size: int) -> bytes:
-    """With comments (ITU T.81, B.2.4.5) behind the first marker up to that size."""
-    comments = b""
-    while (missing := size - len(content) - len(comments)) > 4:
-        length = min(missing - 2, 65535)
-        comments += b"\xff\xfe" + length.to_bytes(2, "big") + b"\0" * (length - 2)
-    return content[:2] + comments + content[2:]
 
 
 def numbered(content: bytes) -> bytes:

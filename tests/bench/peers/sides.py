@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -83,7 +84,8 @@ class Ours:
             "POST", f"{self._url['media']}/uploads", json=announced(content, "image/jpeg")
         )
         signed = ticket["upload"]
-        async with self._client.put(signed["url"], data=content, headers=signed["headers"]) as sent:
+        body = io.BytesIO(content)
+        async with self._client.put(signed["url"], data=body, headers=signed["headers"]) as sent:
             sent.raise_for_status()
         return str(ticket["mediaId"])
 
