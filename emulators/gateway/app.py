@@ -8,6 +8,7 @@ that what a function refuses in production it refuses here.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -50,11 +51,11 @@ def make_app(functions: Mapping[str, str], *, storage: str, pages: Path = WEB) -
     app.cleanup_ctx.append(_client)
     app.router.add_get("/health", _health)
     app.router.add_get("/api/docs", _document)
-    app.router.add_route("*", "/api/{rest:.+}", _forward)
+    app.router.add_route("*", "/api/{rest:(?s:.+)}", _forward)
     headers = _page_headers(storage)
     for name, file in _files(pages):
         app.router.add_get(name, _page(file, headers))
-    app.router.add_route("*", "/{path:.*}", _missing)
+    app.router.add_route("*", "/{path:(?s:.*)}", _missing)
     return app
 
 
@@ -163,7 +164,11 @@ def _problem(status: int, headers: Mapping[str, str] | None = None) -> web.Respo
     phrase = HTTPStatus(status).phrase
     slug = phrase.lower().replace(" ", "-")
     document = {"type": f"/problems/{slug}", "title": phrase, "status": status}
-    fixed = {"Content-Type": "application/problem+json", "X-Content-Type-Options": "nosniff"}
+    fixed = {
+        "Content-Type": "application/problem+json",
+        "X-Content-Type-Options": "nosniff",
+        "X-Request-Id": secrets.token_hex(16),
+    }
     body = json.dumps(document).encode()
     return web.Response(body=body, status=status, headers={**fixed, **(headers or {})})
 
