@@ -51,7 +51,7 @@ async def echo(request: web.Request) -> web.StreamResponse:
 @asynccontextmanager
 async def gateway(**routes: str) -> AsyncIterator[TestClient[Any, Any]]:
     app = web.Application(client_max_size=0)
-    app.router.add_route("*", "/{path:.*}", echo)
+    app.router.add_route("*", "/{path:(?s:.*)}", echo)
     async with TestServer(app) as function:
         routes = routes or {"tasks": str(function.make_url("")).rstrip("/")}
         async with TestClient(TestServer(make_app(routes, storage=STORAGE))) as client:
