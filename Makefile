@@ -55,6 +55,7 @@ test-fast: $(STAMP) ## the tests that need no emulator, in seconds
 
 test: $(STAMP) ## everything that must hold (installs what it needs)
 	$(BIN)/python -m tools.browser
+	$(BIN)/python -m tools.scanner
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 check: lint types test ## what CI runs

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
-from emulators import official
+from emulators import official, scanner
 from emulators.journal import Journal
 from emulators.plan import ROOT, Plan
 
@@ -122,6 +122,8 @@ def doctor(options: argparse.Namespace) -> int:
 
     findings = list(official.describe())
     chromium = browser.find()
+    clamd = scanner.find()
+    findings.append(("clamd", clamd or "missing; a stand-in takes its place", True))
     findings.append(("Chromium", chromium or "missing; only `make test` needs it", True))
     if Plan.running(options.data) is None:
         for name, port in Plan.usual(options.data).taken_ports():

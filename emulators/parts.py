@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emulators import official
+from emulators import official, scanner
 from emulators.plan import HOST, ROOT, Plan, python
 from infra.declaration import DECLARATION, Function
 
 
 @dataclass(frozen=True)
 class Part:
-    """`health` answers any status below 400 once the part serves; `sources` are the folders
+    """`health` answers any status below 400 once the part serves (clamd:// is asked with a PING);
+    `sources` are the folders
     whose change asks for a restart."""
 
     name: str
@@ -34,9 +35,14 @@ def parts(plan: Plan, restore: Path | None) -> list[Part]:
         Part("pubsub", official.pubsub(plan.ports["pubsub"]), os.environ, plan.url("pubsub")),
         Part("storage", _storage(plan), ours, f"{plan.url('storage')}/_emulator/health"),
         Part("platform", _platform(plan), ours, f"{plan.url('platform')}/_emulator/health"),
+        Part("scanner", _scanner(plan), ours, f"clamd://{plan.address('scanner')}"),
         *(_function(plan, function) for function in DECLARATION.functions),
         Part("gateway", _gateway(plan), ours, f"{plan.url('gateway')}/health"),
     ]
+
+
+def _scanner(plan: Plan) -> list[str]:
+    return scanner.command(plan.ports["scanner"], plan.data / "scanner")
 
 
 def _storage(plan: Plan) -> list[str]:

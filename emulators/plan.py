@@ -21,13 +21,15 @@ ROOT = Path(__file__).parents[1]
 PROJECT = "snaptask-local"
 # One name for this machine everywhere: a signed URL binds the host, letter by letter.
 HOST = "127.0.0.1"
-# 3000-3003 and 8085 are where the first Snaptask had its parts; 8080 is Firestore's usual one.
+# 3000-3003 and 8085 are where the first Snaptask had its parts; 8080 is Firestore's and 3310
+# clamd's usual one.
 PORTS = {
     "gateway": 3000,
     **{function.name: function.port for function in DECLARATION.functions},
     "storage": 3900,
     "platform": 3901,
     "secrets": 3902,
+    "scanner": 3310,
     "firestore": 8080,
     "pubsub": 8085,
 }
@@ -99,6 +101,7 @@ class Plan:
             "PLATFORM_JWKS_URL": f"{self.url('platform')}/oauth2/v3/certs",
             "PLATFORM_AUDIENCE": self.url(function.name),
             "PLATFORM_CALLER": self.account("platform"),
+            "SCANNER": self.address("scanner"),
             "EVENTS_TOPIC": self.topic("snaptask-events"),
         }
 

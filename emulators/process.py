@@ -16,6 +16,7 @@ import sys
 
 import aiohttp
 
+from emulators import scanner
 from emulators.journal import Journal
 from emulators.parts import Part
 
@@ -121,6 +122,8 @@ class Process:
 
 
 async def is_healthy(part: Part, session: aiohttp.ClientSession) -> bool:
+    if part.health.startswith("clamd://"):
+        return await scanner.answers(int(part.health.rpartition(":")[2]))
     try:
         timeout = aiohttp.ClientTimeout(total=2)
         async with session.get(part.health, timeout=timeout) as answer:

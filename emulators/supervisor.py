@@ -113,7 +113,7 @@ class Supervisor:
         """Those that write end first, then what they wrote to."""
         was_ready = self._plan.record.exists()
         self._plan.record.unlink(missing_ok=True)
-        stores = ("platform", "storage", "pubsub", "firestore")
+        stores = ("platform", "storage", "pubsub", "firestore", "scanner")
         outer = [process for name, process in self._processes.items() if name not in stores]
         await asyncio.gather(*(process.stop() for process in outer))
         if was_ready:

@@ -220,6 +220,7 @@ DECLARATION = Declaration(
                 "RENDITIONS_BUCKET",
                 "STORAGE_ENDPOINT",
                 "EVENTS_TOPIC",
+                "SCANNER",
             ),
         ),
         Function("activity", "event", 3005, 512, 1, 8, 8, 60, env=(*_COMMON, *_EVENTS)),

@@ -126,3 +126,5 @@ class ThumbnailsSettings(MaintenanceSettings):
     media_bucket: Text
     renditions_bucket: Text
     storage_endpoint: Text = "https://storage.googleapis.com"
+    # Of clamd, "host:port". There is no default: to run without one has to be decided ("off").
+    scanner: Annotated[str, Field(pattern=r"^(off|[A-Za-z0-9.-]+:[0-9]{1,5})$")]

@@ -24,6 +24,7 @@ _DISTRIBUTIONS = {
     "grpc": {"grpcio"},
     # RS256 is not in PyJWT itself: it imports cryptography when a key of that kind comes.
     "jwt": {"pyjwt", "cryptography"},
+    "pi_heif": {"pi-heif"},
     "pydantic": {"pydantic"},
     "pydantic_core": {"pydantic"},
     "urllib3": {"urllib3"},

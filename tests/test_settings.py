@@ -29,6 +29,7 @@ WHOLE = {
     "EVENTS_TOPIC": "projects/p/topics/t",
     "SIGNING_KEY_SECRET": "projects/p/secrets/a",
     "TOKEN_HMAC_SECRET": "projects/p/secrets/b",
+    "SCANNER": "10.0.0.3:3310",
 }
 MODELS: list[type[Settings]] = [
     AuthSettings,

@@ -2,11 +2,10 @@
 // What a person wrote is only ever set as text, never as markup.
 
 import { api, login, logout, onOtherTab, register, resume } from "/api.js";
-import { settled, upload } from "/upload.js";
+import { isComing, settled, upload } from "/upload.js";
 
 const REASONS = {
-  "not-an-image": "this is not a picture",
-  "unsupported-type": "this kind of picture is not taken",
+  "unknown-type": "this kind of file is not taken",
   "type-mismatch": "it is another kind of file than it says",
   "bad-dimensions": "its sides are too long",
   "too-many-pixels": "it has too many pixels",
@@ -14,6 +13,9 @@ const REASONS = {
   "corrupt": "it is damaged",
   "size-mismatch": "it has another size than announced",
   "checksum-mismatch": "it changed on the way",
+  "archive": "it is an archive",
+  "infected": "a virus was found in it",
+  "scan-limit": "it is too complex to be scanned for viruses",
   "never-uploaded": "it never arrived",
 };
 const find = (selector, root = document) => root.querySelector(selector);
@@ -92,7 +94,7 @@ async function showPictures(card, task) {
     const tile = pictureTile(card, task, medium.fileName);
     tile.dataset.media = medium.id;
     showMedium(tile, medium);
-    if (medium.state === "pending") attempt(async () => showMedium(tile, await settled(medium.id)));
+    if (isComing(medium)) attempt(async () => showMedium(tile, await settled(medium.id)));
   }
 }
 
@@ -144,12 +146,13 @@ async function addPicture(card, task, file) {
 }
 
 function showMedium(tile, medium) {
-  find("progress", tile).hidden = medium.state !== "pending";
+  find("progress", tile).hidden = !isComing(medium);
   if (medium.state === "ready") {
-    find("img", tile).src = medium.thumbnailUrl;
+    if (medium.thumbnailUrl) find("img", tile).src = medium.thumbnailUrl;
     const largest = medium.renditions?.at(-1);
     if (largest) find("a", tile).href = largest.url;
-    say(tile, "ready", `Ready · ${medium.width} × ${medium.height}`);
+    const what = medium.width ? `${medium.width} × ${medium.height}` : medium.contentType;
+    say(tile, "ready", `Ready · ${what}`);
   } else if (medium.state === "rejected") {
     say(tile, "rejected", `Not taken: ${REASONS[medium.reason] ?? medium.reason}`);
   } else {

@@ -16,6 +16,7 @@ from shared.events.pubsub import PubSubPublisher
 from shared.media.cloud_storage import CloudStorageObjects
 from shared.media.model import Buckets
 from shared.media.pipeline import Pipeline
+from shared.media.scan import scanner
 from shared.media.store import MediaStore
 from shared.settings import ThumbnailsSettings
 
@@ -26,6 +27,7 @@ pipeline = Pipeline(
     CloudStorageObjects(settings.google_cloud_project, settings.storage_endpoint),
     Outbox(documents, PubSubPublisher(settings.events_topic)),
     Buckets(settings.inbox_bucket, settings.media_bucket, settings.renditions_bucket),
+    scanner(settings.scanner),
 )
 receiver = Receiver("thumbnails", platform_sender(settings), on_finalized=pipeline)
 

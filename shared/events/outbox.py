@@ -59,14 +59,16 @@ class Outbox:
         self._documents = documents
         self._publisher = publisher
 
-    def flush(self, event_id: str) -> None:
-        """Publish one event at once. Failing costs nothing but time: the sweep comes after."""
+    def flush(self, *event_ids: str) -> None:
+        """Publish events at once, in that order. Failing costs nothing but time: the sweep comes
+        after."""
+        paths = [f"outbox/{event_id}" for event_id in event_ids]
         try:
-            document = self._documents.get(f"outbox/{event_id}")
-            if document is not None:
-                self._send([document])
+            found = self._documents.get_all(paths)
+            if found:
+                self._send([found[path] for path in paths if path in found])
         except Unavailable:
-            _log.warning("outbox: %s stays for the sweep", event_id)
+            _log.warning("outbox: %s stays for the sweep", ", ".join(event_ids))
 
     def sweep(self) -> int:
         """Publish what waits, the oldest first; returns how many. Raises Unavailable."""

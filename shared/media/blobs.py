@@ -48,6 +48,9 @@ class Blob:
     def joined(self) -> Write:
         return Update(self.path, increment={"references": 1})
 
+    def known_as(self, facts: Mapping[str, Any]) -> Write:
+        return Update(self.path, {"facts": {**self.facts, **facts}}, version=self.version)
+
     def left(self) -> Write:
         if self.references > 1:
             return Update(self.path, {"references": self.references - 1}, version=self.version)

@@ -34,14 +34,10 @@ class CloudStorageObjects:
         self._client: Client | None = None
 
     def read(self, source: ObjectVersion) -> bytes | None:
-        blob = self._blob(source.bucket, source.name, source.generation)
-        content: bytes | None = _asked(
-            lambda: blob.download_as_bytes(
-                timeout=_TRY, retry=_RETRY, checksum="crc32c", raw_download=True
-            ),
-            missing=None,
-        )
-        return content
+        return _downloaded(self._blob(source.bucket, source.name, source.generation))
+
+    def load(self, bucket: str, name: str) -> bytes | None:
+        return _downloaded(self._blob(bucket, name))
 
     def copy(self, source: ObjectVersion, bucket: str, name: str, content_type: str) -> bool:
         origin = self._blob(source.bucket, source.name, source.generation)
@@ -139,6 +135,16 @@ class _Account(Credentials):
 
     def refresh(self, request: Any) -> None:
         """Called after a 401, which another token than the kept one would not mend."""
+
+
+def _downloaded(blob: Blob) -> bytes | None:
+    content: bytes | None = _asked(
+        lambda: blob.download_as_bytes(
+            timeout=_TRY, retry=_RETRY, checksum="crc32c", raw_download=True
+        ),
+        missing=None,
+    )
+    return content
 
 
 _UNEXPECTED = object()

@@ -66,7 +66,11 @@ class Gallery:
         )
         renditions = tuple(
             RenditionView.model_construct(
-                size=one["size"], width=one["width"], height=one["height"], url=url
+                size=one["size"],
+                width=one["width"],
+                height=one["height"],
+                animated=one["animated"],
+                url=url,
             )
             for one, url in zip(made, urls, strict=True)
         )
@@ -103,7 +107,10 @@ class Gallery:
         )
 
     def thumbnail_url(self, owner: str, media_id: str, size: int) -> str:
+        """Raises NotFound for a document too: it has no preview."""
         medium = self._ready(owner, media_id)
+        if not medium.has_renditions:
+            raise NotFound
         return self._links.of(self._renditions, [medium.rendition_name(size)])[0]
 
     def delete(self, owner: str, media_id: str) -> None:
@@ -147,7 +154,7 @@ class Gallery:
         return medium
 
     def _views(self, media: Sequence[Medium]) -> list[MediaView]:
-        shown = [one for one in media if one.state == "ready"]
+        shown = [one for one in media if one.state == "ready" and one.has_renditions]
         urls = self._links.of(self._renditions, [one.rendition_name(_THUMBNAIL) for one in shown])
         by_id = {one.id: url for one, url in zip(shown, urls, strict=True)}
         return [MediaView.model_construct(**_values(one, by_id.get(one.id))) for one in media]
@@ -173,6 +180,9 @@ def _values(medium: Medium, thumbnail_url: str | None) -> dict[str, Any]:
         "size": fields["size"],
         "width": fields.get("width"),
         "height": fields.get("height"),
+        "thumbhash": fields.get("thumbhash"),
+        "color": fields.get("color"),
+        "captured_at": fields.get("capturedAt"),
         "thumbnail_url": thumbnail_url,
         "created_at": fields["createdAt"],
         "updated_at": fields["updatedAt"],

@@ -24,7 +24,20 @@ VisibleState = Literal["pending", "scanning", "ready", "rejected"]
 VISIBLE: tuple[State, ...] = get_args(VisibleState)
 # On the way to ready: nobody can read them, their owner can give them up.
 COMING: tuple[State, ...] = ("pending", "scanning")
-ContentType = Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
+# Documents are kept as they are and have no renditions. "image/heif" is what some systems call
+# HEIC; what was detected replaces what was declared.
+ContentType = Literal[
+    "image/jpeg",
+    "image/png",
+    "image/gif",
+    "image/webp",
+    "image/heic",
+    "image/heif",
+    "image/avif",
+    "image/tiff",
+    "application/pdf",
+    "text/plain",
+]
 
 MIB = 1024 * 1024
 # The largest photographs of 50 megapixels take about 30 MB as JPEG; the file is held in memory
@@ -94,11 +107,17 @@ class RenditionView(Model):
     size: int
     width: int
     height: int
+    animated: bool
     url: str
 
 
 class MediaView(Model):
-    """`reason` says why a rejected one was; `thumbnailUrl` is signed and lives five minutes."""
+    """`reason` says why a rejected one was; `thumbnailUrl` is signed and lives five minutes.
+
+    A ready document (PDF, text) has no dimensions and no preview. `thumbhash` is base64, `color`
+    the dominant one as #rrggbb. `capturedAt` is what the camera's clock showed (ISO 8601), with an
+    offset only when the camera told it.
+    """
 
     id: str
     state: VisibleState
@@ -108,6 +127,9 @@ class MediaView(Model):
     size: int
     width: int | None
     height: int | None
+    thumbhash: str | None
+    color: str | None
+    captured_at: str | None
     thumbnail_url: str | None
     created_at: datetime
     updated_at: datetime
@@ -146,8 +168,12 @@ class Medium:
         one of the same owner with the same bytes."""
         return str(self.fields.get("stored") or media_name(self.id, self.fields["generation"]))
 
+    @property
+    def has_renditions(self) -> bool:
+        return bool(self.fields.get("renditions"))
+
     def rendition_name(self, size: int) -> str:
-        return f"{self.media_name}/{size}.webp"
+        return rendition_name(self.media_name, int(self.fields["recipe"]), size)
 
 
 # Object names hold only our own ids and numbers: what a person called the file is not in a path.
@@ -161,9 +187,10 @@ def media_name(media_id: str, generation: int | str) -> str:
     return f"{media_id}/{generation}"
 
 
-def rendition_name(media_id: str, generation: int, size: int) -> str:
-    """Below the name of the original, so that both are found by it."""
-    return f"{media_name(media_id, generation)}/{size}.webp"
+def rendition_name(original: str, recipe: int, size: int) -> str:
+    """Below the name of the original, so that both are found by it. The recipe is in it because
+    another one makes other bytes, and what stands under a name never changes."""
+    return f"{original}/{recipe}/{size}.webp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +207,16 @@ class MediaAnnounced(Event):
     media_id: str
 
 
+class MediaArrived(Event):
+    """The medium's bytes stand in the inbox, as that generation, and are being looked at."""
+
+    type: ClassVar[str] = "snaptask.media.v1.arrived"
+    media_id: str
+    generation: str
+
+
 class MediaReady(Event):
-    """The medium was checked, promoted and has all its renditions."""
+    """The medium was scanned, checked, promoted and has all its renditions."""
 
     type: ClassVar[str] = "snaptask.media.v1.ready"
     media_id: str
@@ -194,6 +229,13 @@ class MediaRejected(Event):
     type: ClassVar[str] = "snaptask.media.v1.rejected"
     media_id: str
     reason: str
+
+
+class MediaRerendered(Event):
+    """The ready medium has renditions of the present recipe; those before are gone or going."""
+
+    type: ClassVar[str] = "snaptask.media.v1.rerendered"
+    media_id: str
 
 
 class MediaTrashed(Event):

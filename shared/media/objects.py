@@ -26,6 +26,10 @@ class ObjectStore(Protocol):
         """The bytes of exactly that generation; None when it is gone."""
         ...
 
+    def load(self, bucket: str, name: str) -> bytes | None:
+        """The bytes under a name of ours, which never change; None when there are none."""
+        ...
+
     def copy(self, source: ObjectVersion, bucket: str, name: str, content_type: str) -> bool:
         """Server-side copy to a name that nothing else writes; False when the source is gone.
         When the copy stands already and the source is gone, either answer is right."""
@@ -65,6 +69,10 @@ class MemoryObjects:
     def read(self, source: ObjectVersion) -> bytes | None:
         found = self.objects.get((source.bucket, source.name))
         return found[1] if found and found[0] == source.generation else None
+
+    def load(self, bucket: str, name: str) -> bytes | None:
+        found = self.objects.get((bucket, name))
+        return found[1] if found else None
 
     def copy(self, source: ObjectVersion, bucket: str, name: str, content_type: str) -> bool:
         if (bucket, name) in self.objects:

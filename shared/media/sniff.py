@@ -3,30 +3,21 @@
 `sniff` names the type from the first bytes. `outline` walks the whole container (markers,
 chunks, blocks), which costs milliseconds, and finds what decoders do not say: how large the
 picture will get before anything is allocated for it, and whether its end is missing.
-What stands behind the container's end (phones append clips there) is left alone.
+What stands behind the container's end (phones append clips there) is left alone, unless it makes
+the file an archive as well.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass
-from struct import Struct
-from typing import Literal
+from collections.abc import Callable
+from functools import partial
 
-Reason = Literal[
-    "not-an-image",
-    "unsupported-type",
-    "type-mismatch",
-    "bad-dimensions",
-    "too-many-pixels",
-    "truncated",
-    "corrupt",
-    "size-mismatch",
-    "checksum-mismatch",
-]
-
-_BE16, _BE32, _LE16, _LE32 = Struct(">H"), Struct(">I"), Struct("<H"), Struct("<I")
+from shared.media.boxes import sniff_boxes, walk_boxes
+from shared.media.documents import ends_as_archive, sniff_document, walk_document
+from shared.media.outline import BE16, BE32, LE16, LE32, Outline, Rejected, number
+from shared.media.tiff import walk_tiff
 
 # The most that honest files hold is far below: a 50 MB PNG in 8 KiB chunks has 6400. The
 # limits keep a file made of empty pieces from costing seconds of walking.
@@ -34,33 +25,11 @@ _MAX_JPEG_SEGMENTS = 4096
 _MAX_CHUNKS = 65536
 
 
-class Rejected(Exception):
-    """The file is at fault and stays so: recorded and acknowledged, never tried again."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-@dataclass(frozen=True)
-class Outline:
-    """A complete container of one of the taken types; sizes are pixels before orientation."""
-
-    type: str
-    width: int
-    height: int
-    frames: int = 1
-    deep: bool = False
-    """16 bits a channel."""
-    scans: int = 1
-    """Passes over all pixels that decoding takes; a progressive JPEG has about ten."""
-
-
 def sniff(head: bytes) -> str | None:
     """The media type by the magic at offset 0, or None for what is no raster picture.
 
-    32 bytes are enough. TIFF, HEIC and AVIF are named so that the owner can be told what is
-    not taken; SVG, HTML, archives and documents are None, wherever else a picture may begin.
+    64 bytes are enough. SVG, HTML, archives and documents are None, wherever else a picture may
+    begin.
     """
     if head.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
@@ -72,37 +41,25 @@ def sniff(head: bytes) -> str | None:
         return "image/webp"
     if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return "image/tiff"
-    return _sniff_boxes(head) if head[4:8] == b"ftyp" else None
+    return sniff_boxes(head) if head[4:8] == b"ftyp" else None
 
 
-def _sniff_boxes(head: bytes) -> str | None:
-    """The pictures among the ISO base media files; `mif1` says picture but not which."""
-    brands = {head[8:12], *(head[at : at + 4] for at in range(16, len(head) - 3, 4))}
-    if brands & {b"avif", b"avis"}:
-        return "image/avif"
-    if brands & {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}:
-        return "image/heic"
-    return None
+def kind_of(head: bytes) -> str | None:
+    """What a file seems to be by its first kilobytes; `outline` tells whether it is."""
+    return sniff(head) or sniff_document(head)
 
 
 def outline(data: bytes) -> Outline:
-    """Walk the container to its end; raises Rejected when it is not a whole picture."""
-    media_type = sniff(data[:64])
-    if media_type is None:
-        raise Rejected("not-an-image")
-    walk = _WALKS.get(media_type)
-    if walk is None:
-        raise Rejected("unsupported-type")
+    """Walk the container to its end; raises Rejected when it is no whole file of a taken type."""
+    kind = sniff(data[:64])
+    if ends_as_archive(data):
+        raise Rejected("archive")
+    if kind is None:
+        return walk_document(data)
     try:
-        return walk(data)
+        return _WALKS[kind](data)
     except (IndexError, ValueError) as error:
         raise Rejected("truncated") from error
-
-
-def _number(kind: Struct, data: bytes, at: int) -> int:
-    if at + kind.size > len(data):
-        raise Rejected("truncated")
-    return int(kind.unpack_from(data, at)[0])
 
 
 # JPEG (ITU T.81, annex B)
@@ -134,7 +91,7 @@ class _JPEG:
         if self.frame:
             raise Rejected("corrupt")
         self.frame = marker
-        self.height, self.width = _BE16.unpack_from(segment, 1)[0], _BE16.unpack_from(segment, 3)[0]
+        self.height, self.width = BE16.unpack_from(segment, 1)[0], BE16.unpack_from(segment, 3)[0]
         for at in range(6, 6 + 3 * segment[5], 3):
             self.factors[segment[at]] = (segment[at + 1] >> 4 or 1, segment[at + 1] & 15 or 1)
         self.missing = set(self.factors)
@@ -173,7 +130,7 @@ def _walk_jpeg(data: bytes) -> Outline:
             return jpeg.finish()
         if marker in (_START, _TEMPORARY):
             continue
-        length = _number(_BE16, data, at)
+        length = number(BE16, data, at)
         segment, at = data[at + 2 : at + length], at + length
         if length < 2 or at > len(data):
             raise Rejected("truncated" if at > len(data) else "corrupt")
@@ -182,7 +139,7 @@ def _walk_jpeg(data: bytes) -> Outline:
         elif marker == _SCAN:
             jpeg.start_scan(segment, data, at)
         elif marker == _RESTART_INTERVAL:
-            jpeg.interval = _number(_BE16, segment, 0)
+            jpeg.interval = number(BE16, segment, 0)
     raise Rejected("corrupt")
 
 
@@ -193,19 +150,19 @@ def _walk_png(data: bytes) -> Outline:
     """Checks every checksum: Pillow skips those of the pixel data."""
     at, frames, kinds = 8, 1, set[bytes]()
     for _ in range(_MAX_CHUNKS):
-        length, kind = _number(_BE32, data, at), data[at + 4 : at + 8]
+        length, kind = number(BE32, data, at), data[at + 4 : at + 8]
         end = at + 8 + length
-        if _number(_BE32, data, end) != zlib.crc32(memoryview(data)[at + 4 : end]):
+        if number(BE32, data, end) != zlib.crc32(memoryview(data)[at + 4 : end]):
             raise Rejected("corrupt")
         if kind == b"acTL":
-            frames = max(1, _number(_BE32, data, at + 8))
+            frames = max(1, number(BE32, data, at + 8))
         kinds.add(kind)
         if kind == b"IEND":
             break
         at = end + 4
     if data[12:16] != b"IHDR" or not {b"IDAT", b"IEND"} <= kinds:
         raise Rejected("corrupt")
-    width, height = _number(_BE32, data, 16), _number(_BE32, data, 20)
+    width, height = number(BE32, data, 16), number(BE32, data, 20)
     return Outline("image/png", width, height, frames, deep=data[24] == 16)
 
 
@@ -217,7 +174,7 @@ def png_has_all_rows(data: bytes) -> bool:
     """
     missing, inflate, at = _png_bytes(data), zlib.decompressobj(), 8
     while missing > 0 and data[at + 4 : at + 8] != b"IEND":
-        length = _number(_BE32, data, at)
+        length = number(BE32, data, at)
         if data[at + 4 : at + 8] == b"IDAT":
             left = data[at + 8 : at + 8 + length]
             while left and missing > 0:
@@ -243,7 +200,7 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 def _png_bytes(data: bytes) -> int:
     """Inflated size: each row has one byte for its filter, and an empty pass has no rows."""
-    width, height = _number(_BE32, data, 16), _number(_BE32, data, 20)
+    width, height = number(BE32, data, 16), number(BE32, data, 20)
     bits = data[24] * _PNG_CHANNELS[data[25]]
     total = 0
     for left, top, across, down in _ADAM7 if data[28] else ((0, 0, 1, 1),):
@@ -257,7 +214,7 @@ def _png_bytes(data: bytes) -> int:
 
 
 def _walk_gif(data: bytes) -> Outline:
-    width, height = _number(_LE16, data, 6), _number(_LE16, data, 8)
+    width, height = number(LE16, data, 6), number(LE16, data, 8)
     at, frames = 13 + _colours(data[10]), 0
     while data[at] != 0x3B:
         if data[at] == 0x21:
@@ -265,7 +222,7 @@ def _walk_gif(data: bytes) -> Outline:
         elif data[at] == 0x2C:
             if not frames:
                 # Decoders grow the canvas to hold the first frame.
-                left, top, across, down = (_number(_LE16, data, at + i) for i in (1, 3, 5, 7))
+                left, top, across, down = (number(LE16, data, at + i) for i in (1, 3, 5, 7))
                 width, height = max(width, left + across), max(height, top + down)
             frames += 1
             at = _after_blocks(data, at + 11 + _colours(data[at + 9]))
@@ -292,7 +249,7 @@ def _after_blocks(data: bytes, at: int) -> int:
 
 def _walk_webp(data: bytes) -> Outline:
     """Reads the canvas by hand: libwebp's decoder allocates it twice on opening a file."""
-    end = 8 + _number(_LE32, data, 4)
+    end = 8 + number(LE32, data, 4)
     if end > len(data):
         raise Rejected("truncated")
     at, frames, pixels = 12, 0, False
@@ -300,7 +257,7 @@ def _walk_webp(data: bytes) -> Outline:
     for _ in range(_MAX_CHUNKS):
         if at + 8 > end:
             break
-        kind, length = data[at : at + 4], _number(_LE32, data, at + 4)
+        kind, length = data[at : at + 4], number(LE32, data, at + 4)
         if at + 8 + length > end:
             raise Rejected("truncated")
         size = size or _canvas(kind, data[at + 8 : at + 18])
@@ -315,18 +272,21 @@ def _walk_webp(data: bytes) -> Outline:
 def _canvas(kind: bytes, head: bytes) -> tuple[int, int] | None:
     if kind == b"VP8X":
         across, down = head[4:7] + b"\0", head[7:10] + b"\0"
-        return _number(_LE32, across, 0) + 1, _number(_LE32, down, 0) + 1
+        return number(LE32, across, 0) + 1, number(LE32, down, 0) + 1
     if kind == b"VP8 ":
-        return _number(_LE16, head, 6) & 0x3FFF, _number(_LE16, head, 8) & 0x3FFF
+        return number(LE16, head, 6) & 0x3FFF, number(LE16, head, 8) & 0x3FFF
     if kind == b"VP8L":
-        bits = _number(_LE32, head, 1)
+        bits = number(LE32, head, 1)
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     return None
 
 
-_WALKS = {
+_WALKS: dict[str, Callable[[bytes], Outline]] = {
     "image/jpeg": _walk_jpeg,
     "image/png": _walk_png,
     "image/gif": _walk_gif,
     "image/webp": _walk_webp,
+    "image/tiff": walk_tiff,
+    "image/heic": partial(walk_boxes, kind="image/heic"),
+    "image/avif": partial(walk_boxes, kind="image/avif"),
 }

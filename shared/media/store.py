@@ -182,6 +182,15 @@ class MediaStore:
             remove = _bury(medium, changed, remove, event.occurred_at)
         self._commit(medium, {**changed, "state": state}, remove, event, beside)
 
+    def rerendered(self, medium: Medium, fields: Mapping[str, Any], event: Event) -> bool:
+        """A ready medium has other renditions, and so will have who joins its bytes from now on.
+        True when nobody else stands on them. Raises PreconditionFailed, also when somebody joins
+        or leaves at that moment."""
+        blob = self._blob_of(medium)
+        beside = [] if blob is None else [blob.known_as(fields)]
+        self._commit(medium, fields, (), event, beside)
+        return blob is None or blob.references <= 1
+
     def erase(self, medium: Medium, event: Event) -> None:
         """From the trash, or straight, to a tombstone. The bytes are left over when no other
         medium stands on them: whoever deletes them then calls `forget_bytes`. Raises

@@ -20,6 +20,7 @@ from shared.errors import Conflict, Invalid, TooLarge, Unavailable, UnsupportedM
 from shared.http import UploadedFile
 from shared.ids import derived_id, new_id
 from shared.media.checksums import crc32c_of
+from shared.media.documents import HEAD
 from shared.media.gallery import Gallery
 from shared.media.model import (
     MAX_DIRECT_UPLOAD,
@@ -31,12 +32,13 @@ from shared.media.model import (
     inbox_name,
 )
 from shared.media.signing import URLSigner
-from shared.media.sniff import sniff
+from shared.media.sniff import kind_of
 from shared.media.store import AlreadyExists, MediaStore
 
 # A 50 MB photograph takes seven minutes at 1 Mbit/s; twice that.
 UPLOAD_EXPIRY = timedelta(minutes=15)
 _CHUNK = 256 * 1024
+_TAKEN = "Taken are JPEG, PNG, GIF, WebP, HEIC, AVIF and TIFF pictures, PDF and plain text"
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _log = logging.getLogger(__name__)
 
@@ -180,7 +182,7 @@ def _described(file: UploadedFile) -> UploadRequest:
     says. Raises TooLarge, UnsupportedMediaType, Invalid."""
     if file.size > MAX_DIRECT_UPLOAD:
         raise TooLarge(f"This route takes up to {MAX_DIRECT_UPLOAD} bytes; use a signed upload")
-    kind = sniff(file.stream.read(64))
+    kind = kind_of(file.stream.read(HEAD))
     file.stream.seek(0)
     try:
         return UploadRequest.model_validate(
@@ -194,7 +196,7 @@ def _described(file: UploadedFile) -> UploadRequest:
     except ValidationError as error:
         fields = {str(one["loc"][0]) for one in error.errors(include_url=False)}
         if fields & {"content_type", "contentType"}:
-            raise UnsupportedMediaType("Only JPEG, PNG, GIF and WebP pictures are taken") from None
+            raise UnsupportedMediaType(_TAKEN) from None
         named = "file name is not valid" if fields & {"file_name", "fileName"} else "file is empty"
         raise Invalid(errors=[{"pointer": "/file", "message": f"The {named}"}]) from None
 

@@ -13,6 +13,7 @@ from tests.fixtures import pictures
 from tests.fixtures.stack import Person, Stack, eventually, put
 
 SIGNED_UP = {"snaptask.identity.v1.registered", "snaptask.identity.v1.session-started"}
+ARRIVED, READY = "snaptask.media.v1.arrived", "snaptask.media.v1.ready"
 pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
 
 
@@ -78,8 +79,8 @@ def test_every_change_is_in_the_audit_trail(stack: Stack, person: Person) -> Non
     medium = person.settled(person.upload(pictures.saved(pictures.photo(320, 240), "JPEG")))
     person.api.delete(f"/media/{medium['id']}")
     me = person.api.get("/auth/me").json()["id"]
-    wanted = {"snaptask.media.v1.ready", "snaptask.media.v1.trashed"}
-    wanted |= SIGNED_UP
+    told = ("arrived", "ready", "trashed")
+    wanted = SIGNED_UP | {f"snaptask.media.v1.{name}" for name in told}
     seen = eventually(lambda: _audited(stack, me), lambda types: wanted <= set(types))
     assert sorted(seen) == sorted(wanted), "one record for each event"
 
@@ -112,8 +113,8 @@ def test_chaos_on_the_way_changes_nothing_in_the_end(stack: Stack, person: Perso
     finally:
         assert httpx.delete(url).status_code < 300
     owner = person.api.get("/auth/me").json()["id"]
-    wanted = sorted(SIGNED_UP)
-    wanted += ["snaptask.media.v1.ready"] * 8 + ["snaptask.media.v1.rejected"] * 3
+    wanted = [*[ARRIVED] * 11, *[READY] * 8, *["snaptask.media.v1.rejected"] * 3]
+    wanted = sorted([*SIGNED_UP, *wanted])
     assert eventually(lambda: sorted(_audited(stack, owner)), lambda seen: seen == wanted)
 
 
@@ -130,7 +131,7 @@ def test_killing_the_function_at_work_loses_nothing(stack: Stack, person: Person
         eventually(worker.is_running, lambda running: not running)
     assert [person.settled(one)["state"] for one in media] == ["ready"] * 6
     owner = person.api.get("/auth/me").json()["id"]
-    wanted = sorted(SIGNED_UP) + ["snaptask.media.v1.ready"] * 6
+    wanted = sorted([*SIGNED_UP, *[ARRIVED] * 6, *[READY] * 6])
     assert eventually(lambda: sorted(_audited(stack, owner)), lambda seen: seen == wanted)
     assert eventually(lambda: stack.objects("inbox"), lambda names: not names) == []
 

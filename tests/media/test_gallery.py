@@ -176,7 +176,8 @@ def test_throwing_away_is_told_once(world: World) -> None:
     world.api("DELETE", f"/{media_id}")
     world.api("DELETE", f"/{media_id}")
     world.outbox.sweep()
-    assert world.told() == ["snaptask.media.v1.ready", "snaptask.media.v1.trashed"]
+    told = ["snaptask.media.v1.arrived", "snaptask.media.v1.ready", "snaptask.media.v1.trashed"]
+    assert world.told() == told
 
 
 def test_a_race_with_the_pipeline_ends_in_the_trash(world: World) -> None:

@@ -16,9 +16,11 @@ from shared.media.gallery import Gallery
 from shared.media.model import inbox_name
 from tests.fixtures import pictures
 from tests.fixtures.api import ADA, Links
+from tests.fixtures.scanner import EVIL
 from tests.fixtures.stores import documents as documents
 from tests.media.world import NOON, PHOTO, MediaWorld
 
+ARRIVED = "snaptask.media.v1.arrived"
 READY = "snaptask.media.v1.ready"
 REJECTED = "snaptask.media.v1.rejected"
 
@@ -42,7 +44,7 @@ def test_a_photograph_becomes_ready_with_three_renditions(world: MediaWorld) -> 
     assert world.names("renditions") == sorted(
         medium.rendition_name(size) for size in (320, 640, 1280)
     )
-    assert world.told() == [READY]
+    assert world.told() == [ARRIVED, READY]
     assert world.documents.query("outbox") == []
 
 
@@ -68,10 +70,16 @@ BAD: dict[str, tuple[bytes, str, dict[str, Any], str]] = {
     "a JPEG cut short": (PHOTO[: len(PHOTO) // 2], "image/jpeg", {}, "truncated"),
     "a JPEG without its end": (PHOTO[:-2], "image/jpeg", {}, "truncated"),
     "a bomb": (pictures.bomb_png(), "image/png", {}, "too-many-pixels"),
-    "SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/png", {}, "not-an-image"),
-    "HTML": (b"<!doctype html><script>1</script>", "image/jpeg", {}, "not-an-image"),
-    "zip": (zipped(), "image/jpeg", {}, "not-an-image"),
-    "nothing at all": (b"\0" * 64, "image/gif", {}, "not-an-image"),
+    "SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/png", {}, "unknown-type"),
+    "HTML": (b"<!doctype html><script>1</script>", "image/jpeg", {}, "unknown-type"),
+    "zip": (zipped(), "image/jpeg", {}, "archive"),
+    "a picture that is a zip as well": (PHOTO + zipped(), "image/jpeg", {}, "archive"),
+    "a virus": (PHOTO + EVIL, "image/jpeg", {}, "infected"),
+    "a virus in a text": (EVIL, "text/plain", {}, "infected"),
+    "more than the scanner takes": (b"a" * 10_000_001, "text/plain", {}, "scan-limit"),
+    "a PDF without its end": (b"%PDF-1.7\n1 0 obj", "application/pdf", {}, "truncated"),
+    "a page that says it is a text": (b"<p>hi", "text/plain", {}, "unknown-type"),
+    "nothing at all": (b"\0" * 64, "image/gif", {}, "unknown-type"),
 }
 
 
@@ -83,7 +91,8 @@ def test_what_is_not_as_announced_is_rejected_and_leaves_nothing(
     medium = world.medium(world.upload(content, kind, **changes))
     assert (medium.state, medium.fields["reason"]) == ("rejected", reason)
     assert world.objects.objects == {}
-    assert world.told() == [REJECTED]
+    arrived = [] if reason == "size-mismatch" else [ARRIVED]
+    assert world.told() == [*arrived, REJECTED]
 
 
 def test_a_lying_size_is_rejected_before_a_byte_is_read(world: MediaWorld) -> None:
@@ -137,7 +146,8 @@ def test_a_swap_between_check_and_promotion_promotes_nothing(world: MediaWorld) 
     world.watch = swap
     world.pipeline(event)
     assert world.names("media") == []
-    assert world.medium(media_id).state == "pending"
+    assert world.medium(media_id).state == "scanning"
+    assert world.scanner.seen == [PHOTO]
 
 
 def test_what_arrives_after_the_upload_was_given_up_deletes_itself(world: MediaWorld) -> None:
@@ -155,7 +165,7 @@ def test_giving_up_while_the_picture_is_being_made_leaves_nothing(world: MediaWo
     def cancel(name: str) -> None:
         if name == "after write":
             world.watch = lambda _: None
-            gallery(world).cancel(ADA, media_id)
+            gallery(world).delete(ADA, media_id)
 
     world.watch = cancel
     world.pipeline(event)
@@ -187,7 +197,7 @@ def test_ten_deliveries_at_once_are_one_event(world: MediaWorld) -> None:
         list(threads.map(world.pipeline, [event] * 10))
     medium = world.medium(media_id)
     assert medium.state == "ready"
-    assert world.told() == [READY]
+    assert world.told() == [ARRIVED, READY]
     assert world.names("media") == [medium.media_name]
     assert len(world.names("renditions")) == 3
     assert world.names("inbox") == []
@@ -199,8 +209,8 @@ def test_a_topic_out_of_reach_costs_only_time(world: MediaWorld) -> None:
     assert world.medium(media_id).state == "ready"
     assert world.told() == []
     world.publisher.broken = False
-    assert world.outbox.sweep() == 1
-    assert world.told() == [READY]
+    assert world.outbox.sweep() == 2
+    assert world.told() == [ARRIVED, READY]
 
 
 def test_storage_out_of_reach_is_told_to_the_platform(world: MediaWorld) -> None:
@@ -227,8 +237,8 @@ def test_a_fault_of_ours_rejects_nobodys_picture(
 
     media_id = world.announce(PHOTO)
     event = world.put(media_id, PHOTO)
-    monkeypatch.setattr("shared.media.pipeline.render", burst)
+    monkeypatch.setattr("shared.media.pipeline.make", burst)
     with pytest.raises(MemoryError):
         world.pipeline(event)
-    assert world.medium(media_id).state == "pending"
+    assert world.medium(media_id).state == "scanning"
     assert world.names("inbox") == [event.name]

@@ -80,7 +80,13 @@ class World:
         event = MediaReady(
             id=new_id(), occurred_at=NOON, owner=medium.owner, media_id=media_id, generation="7"
         )
-        fields = {"generation": "7", "sha256": sha256, "width": 4, "renditions": [{"size": 320}]}
+        fields = {
+            "generation": "7",
+            "sha256": sha256,
+            "width": 4,
+            "recipe": 1,
+            "renditions": [{"size": 320}],
+        }
         twin = self.store.twin(medium.owner, sha256)
         self.store.change(medium, "ready", fields, event, twin=twin)
 

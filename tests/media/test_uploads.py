@@ -213,9 +213,10 @@ def test_a_file_is_delivered_under_the_type_of_its_content(world: World) -> None
 
 
 @pytest.mark.parametrize(
-    "content", [b"<svg/>", b"%PDF-1.7", b"PK\x03\x04", b"x", b"BM" + b"x" * 99]
+    "content",
+    [b"<svg/>", b"%PDF-2", b"PK\x03\x04", b"\xff", b"BM\0" + b"x" * 99, b"\xef\xbb\xbf <p>"],
 )
-def test_a_file_that_is_no_picture_is_refused(world: World, content: bytes) -> None:
+def test_a_file_of_no_taken_kind_is_refused(world: World, content: bytes) -> None:
     assert world.send(content).status_code == 415
     assert world.listed() == []
     assert world.bucket.taken == {}

@@ -21,6 +21,7 @@ from shared.media.store import MediaStore
 from tests.fixtures import pictures
 from tests.fixtures.api import ADA
 from tests.fixtures.media import announce
+from tests.fixtures.scanner import FakeScanner
 from tests.fixtures.stores import WatchedDocuments
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -38,6 +39,9 @@ class WatchedObjects:
 
     def read(self, source: ObjectVersion) -> bytes | None:
         return self._watched("read", lambda: self._inner.read(source))
+
+    def load(self, bucket: str, name: str) -> bytes | None:
+        return self._watched("load", lambda: self._inner.load(bucket, name))
 
     def copy(self, source: ObjectVersion, bucket: str, name: str, content_type: str) -> bool:
         return self._watched("copy", lambda: self._inner.copy(source, bucket, name, content_type))
@@ -72,6 +76,18 @@ class WatchedPublisher:
         self._watch("after publish")
 
 
+class WatchedScanner:
+    def __init__(self, inner: FakeScanner, watch: Watch) -> None:
+        self._inner = inner
+        self._watch = watch
+
+    def scan(self, content: bytes) -> str | None:
+        self._watch("scan")
+        answer = self._inner.scan(content)
+        self._watch("after scan")
+        return answer
+
+
 class MediaWorld:
     """`watch` sees every external call of the pipeline and may raise there."""
 
@@ -84,11 +100,13 @@ class MediaWorld:
         watched = WatchedDocuments(documents, lambda name, count: self.watch(name))
         publisher = WatchedPublisher(self.publisher, lambda name: self.watch(name))
         self.outbox = Outbox(watched, publisher)
+        self.scanner = FakeScanner()
         self.pipeline = Pipeline(
             MediaStore(watched),
             WatchedObjects(self.objects, lambda name: self.watch(name)),
             self.outbox,
             BUCKETS,
+            WatchedScanner(self.scanner, lambda name: self.watch(name)),
             lambda: NOON,
         )
 
@@ -143,7 +161,7 @@ class MediaWorld:
             doc.id: {
                 name: value
                 for name, value in sorted(doc.data.items())
-                if name not in ("commitId", "updatedAt", "generation")
+                if name not in ("commitId", "updatedAt", "generation", "pinned")
             }
             for doc in self.documents.query("media", limit=1000)
         }
