@@ -67,6 +67,7 @@ class Function:
     cpu: float
     concurrency: int
     threads: int
+    """Two more than `concurrency` where requests may hold them all (shared/http/places.py)."""
     timeout: int
     route: str | None = None
     """The gateway's path prefix; None is not reachable through the gateway."""
@@ -150,7 +151,7 @@ DECLARATION = Declaration(
             512,
             1,
             16,
-            16,
+            18,
             60,
             route="auth",
             env=(
@@ -168,7 +169,7 @@ DECLARATION = Declaration(
             512,
             1,
             16,
-            16,
+            18,
             60,
             route="tasks",
             env=(
@@ -187,7 +188,7 @@ DECLARATION = Declaration(
             512,
             1,
             16,
-            16,
+            18,
             60,
             route="media",
             env=(

@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 
 from shared.access_token import AccessTokens, MetadataTokens
+from shared.deadline import left
 from shared.errors import Unavailable
 
 # gRPC waits up to two minutes before it dials again by default; an outage should end when it ends.
@@ -30,7 +31,7 @@ _OPTIONS = (
     # The calling thread drives a streamed answer itself. By default another thread does, and with
     # grpcio 1.85 such a call to a server that has just gone now and then never ends, whatever its
     # deadline: its status arrives, the message it waits for is never called off. Seen in 7 of 12
-    # runs of 100 s against a server stopped and started all the time; in none of 5 like this.
+    # runs of 100 s against a server stopped and started all the time; in none of 7 like this.
     ("SingleThreadedUnaryStream", 1),
     # A channel dials for itself, so that a new one is not held back by an old one's pause.
     ("grpc.use_local_subchannel_pool", 1),
@@ -44,6 +45,14 @@ _TRANSIENT = frozenset(
         grpc.StatusCode.CANCELLED,
         grpc.StatusCode.ABORTED,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
+    }
+)
+# Nobody answered; all other codes are somebody's answer.
+_SILENCE = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
     }
 )
 # Seconds before the second try; each further one waits twice as long.
@@ -99,30 +108,40 @@ def _typed(kind: Any, method: str, answer: Any) -> Callable[..., Any]:
     return call
 
 
-class Tries:
-    """Hands out the seconds that each try may take until the budget (seconds) is spent.
+def is_transient(error: grpc.RpcError) -> bool:
+    """Whether another try may end otherwise."""
+    return error.code() in _TRANSIENT
 
-    `ambiguous` once a try failed in a way that leaves open whether it was carried out.
+
+class Tries:
+    """Hands out the seconds that each try may take until the budget (seconds), or what is left
+    of the request's, is spent.
+
+    `ambiguous` once a try failed in a way that leaves open whether it was carried out; `silent`
+    when the whole budget was given and nobody ever answered.
     """
 
     def __init__(self, budget: float, single: float) -> None:
-        self._end = time.monotonic() + budget
+        given = left(budget)
+        self._end = time.monotonic() + given
         self._single = single
         self.ambiguous = False
+        self.silent = given == budget
 
     def __iter__(self) -> Iterator[float]:
         pause = _PAUSE
-        while (left := self._end - time.monotonic()) > 0:
-            yield min(left, self._single)
+        while (remains := self._end - time.monotonic()) > 0:
+            yield min(remains, self._single)
             rest = max(0.0, self._end - time.monotonic())
             time.sleep(min(pause * random.uniform(0.5, 1.5), rest))  # noqa: S311
             pause *= 2
 
     def note(self, error: grpc.RpcError) -> None:
         """Remember a failure after which another try makes sense; raise any other."""
-        if error.code() not in _TRANSIENT:
+        if not is_transient(error):
             raise error
         self.ambiguous = True
+        self.silent = self.silent and error.code() in _SILENCE
 
 
 class _Authorization(grpc.AuthMetadataPlugin):

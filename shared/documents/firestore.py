@@ -1,25 +1,22 @@
 """Firestore as a document store, spoken over its own gRPC methods with bare protobuf messages.
 
 Bare, because google-cloud-firestore's wrappers double the CPU of a read of 20 documents (`make
-bench` prints it). Every call has a timeout and its retries end within `_BUDGET`. A commit is sent
-again with the same commit id: when an earlier reply was lost, the second one meets our own write,
-and the nonce in the stored documents tells that case from a real conflict.
+bench` prints it). Every call is bounded (`connection.py`). A commit is sent again with the same
+commit id: when an earlier reply was lost, the second one meets our own write, and the nonce in
+the stored documents tells that case from a real conflict.
 
 Source: "Firestore RPC API", google.firestore.v1.
 """
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 import grpc
 
+from shared.documents.connection import Connection
 from shared.documents.indexes import Index, check_query
 from shared.documents.model import (
     COMMIT_ID,
@@ -44,8 +41,7 @@ from shared.documents.model import (
     new_commit_id,
     summed,
 )
-from shared.errors import Unavailable
-from shared.grpc_api import Tries, make_channel, messages, streamed, unary
+from shared.grpc_api import messages
 
 _PACKAGE = "google.cloud.firestore_v1"
 document_types = messages(_PACKAGE, "document")
@@ -59,17 +55,9 @@ _Query = query_types.StructuredQuery.pb()
 _AND = _Query.CompositeFilter.Operator.Value("AND")
 _Cursor = query_types.Cursor.pb()
 _BatchGet = request_types.BatchGetDocumentsRequest.pb()
-_BatchGetAnswer = request_types.BatchGetDocumentsResponse.pb()
 _RunQuery = request_types.RunQueryRequest.pb()
-_RunQueryAnswer = request_types.RunQueryResponse.pb()
 _Commit = request_types.CommitRequest.pb()
-_CommitAnswer = request_types.CommitResponse.pb()
 
-_EMULATOR = "FIRESTORE_EMULATOR_HOST"
-_TARGET = "firestore.googleapis.com:443"
-# Seconds. A healthy call takes 5-50 ms; two lost ones fit, and an outage is told within 3 s.
-_TRY = 1.0
-_BUDGET = 2.5
 _CONFLICT = frozenset(
     {
         grpc.StatusCode.ALREADY_EXISTS,
@@ -98,8 +86,7 @@ class FirestoreDocuments:
         self._database = f"projects/{project}/databases/(default)"
         self._prefix = f"{self._database}/documents/"
         self._indexes = indexes
-        self._lock = threading.Lock()
-        self._methods: _Methods | None = None
+        self._connection = Connection(self._database)
 
     def get(self, path: str) -> Document | None:
         return self.get_all([path]).get(path)
@@ -111,7 +98,7 @@ class FirestoreDocuments:
         request = _BatchGet(database=self._database, documents=names)
         found = (
             self._document(answer.found)
-            for answer in self._call(lambda m: m.batch_get, request)
+            for answer in self._connection.read(lambda m: m.batch_get, request)
             if answer.HasField("found")
         )
         return {doc.path: doc for doc in found}
@@ -131,7 +118,7 @@ class FirestoreDocuments:
         request = _RunQuery(parent=self._prefix.rstrip("/"), structured_query=query)
         return [
             self._document(answer.document)
-            for answer in self._call(lambda m: m.run_query, request)
+            for answer in self._connection.read(lambda m: m.run_query, request)
             if answer.HasField("document")
         ]
 
@@ -155,18 +142,17 @@ class FirestoreDocuments:
         request = _Commit(
             database=self._database, writes=[self._write(write, commit_id) for write in writes]
         )
-        tries = Tries(_BUDGET, _TRY)
-        for left in tries:
-            try:
-                return commit_id, self._connected().commit(request, timeout=left)
-            except grpc.RpcError as error:
-                if error.code() in _CONFLICT:
-                    # On the first try nobody but another writer can be in the way.
-                    if tries.ambiguous and self._is_applied(writes, commit_id):
-                        return commit_id, None
-                    raise _conflict(error, writes) from None
-                tries.note(error)
-        raise Unavailable("The database does not answer") from None
+
+        def refused(error: grpc.RpcError, ambiguous: bool) -> None:
+            # On the first try nobody but another writer can be in the way.
+            if error.code() not in _CONFLICT:
+                raise error
+            if not ambiguous or not self._is_applied(writes, commit_id):
+                raise _conflict(error, writes) from None
+
+        return commit_id, self._connection.ask(
+            lambda methods, left: methods.commit(request, timeout=left), refused
+        )
 
     def count(self, counts: Sequence[Count]) -> list[int]:
         check_counts(counts)
@@ -174,21 +160,11 @@ class FirestoreDocuments:
         request = _Commit(
             database=self._database, writes=[self._added(one, commit_id) for one in counts]
         )
-        tries = Tries(_BUDGET, _TRY)
-        for left in tries:
-            try:
-                answer = self._connected().commit(request, timeout=left)
-            except grpc.RpcError as error:
-                tries.note(error)
-                continue
-            return [result.transform_results[0].integer_value for result in answer.write_results]
-        raise Unavailable("The database does not answer") from None
+        answer = self._connection.ask(lambda methods, left: methods.commit(request, timeout=left))
+        return [result.transform_results[0].integer_value for result in answer.write_results]
 
     def close(self) -> None:
-        with self._lock:
-            if self._methods is not None:
-                self._methods.channel.close()
-                self._methods = None
+        self._connection.close()
 
     def _is_applied(self, writes: Sequence[Write], commit_id: str) -> bool:
         """Whether an earlier try of this commit got through. All or nothing, so one nonce says
@@ -197,22 +173,6 @@ class FirestoreDocuments:
         if not paths:
             return not self.get_all(write.path for write in writes)
         return any(doc.commit_id == commit_id for doc in self.get_all(paths).values())
-
-    def _call(self, method: Callable[[_Methods], Any], request: Any) -> list[Any]:
-        """All answers of a streaming read; a read can be sent again at will."""
-        tries = Tries(_BUDGET, _TRY)
-        for left in tries:
-            try:
-                return list(method(self._connected())(request, timeout=left))
-            except grpc.RpcError as error:
-                tries.note(error)
-        raise Unavailable("The database does not answer") from None
-
-    def _connected(self) -> _Methods:
-        with self._lock:
-            if self._methods is None:
-                self._methods = _Methods(self._database)
-            return self._methods
 
     def _structured(
         self,
@@ -289,27 +249,6 @@ class FirestoreDocuments:
             message.current_document.update_time.seconds = seconds
             message.current_document.update_time.nanos = nanos
         return message
-
-
-class _Methods:
-    """The three methods in use, on one channel."""
-
-    def __init__(self, database: str) -> None:
-        self.channel = make_channel(_TARGET, _EMULATOR)
-        metadata = [
-            ("x-goog-request-params", f"database={quote(database, safe='')}"),
-            ("google-cloud-resource-prefix", database),
-        ]
-        if _EMULATOR in os.environ:
-            # It runs with deny-all rules; this is its documented way past them.
-            metadata.append(("authorization", "Bearer owner"))
-        service = "/google.firestore.v1.Firestore/"
-        batch_get = streamed(self.channel, f"{service}BatchGetDocuments", _BatchGetAnswer)
-        run_query = streamed(self.channel, f"{service}RunQuery", _RunQueryAnswer)
-        commit = unary(self.channel, f"{service}Commit", _CommitAnswer)
-        self.batch_get = partial(batch_get, metadata=metadata)
-        self.run_query = partial(run_query, metadata=metadata)
-        self.commit = partial(commit, metadata=metadata)
 
 
 def _counts(write: Write) -> bool:

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 from werkzeug import exceptions
 from werkzeug.routing import Map, MapAdapter, Rule
 
+from shared.deadline import budget
 from shared.errors import MethodNotAllowed, NotFound, ProductError
 from shared.http.binders import make_binders
 from shared.http.cors import CORS
@@ -27,6 +28,7 @@ from shared.http.etags import if_none_match
 from shared.http.incoming import Incoming
 from shared.http.logs import Log
 from shared.http.model import Authenticator, Model, Reply, SessionCheck
+from shared.http.places import Places, places_of_threads
 from shared.http.problems import SECURITY_HEADERS, Answer, make_answer, problem
 from shared.http.routes import Route, Routes
 
@@ -62,9 +64,11 @@ class App:
     ) -> None:
         self._log = Log(name, project or os.environ.get("GOOGLE_CLOUD_PROJECT"))
         self._cors = CORS(allowed_origins)
-        table = [*routes, *_health(name)]
+        # The health check takes no place: it must be answered when there is none.
         endpoints = [
-            _Endpoint(route, authenticator, sessions, max_body, proxies) for route in table
+            _Endpoint(route, authenticator, sessions, max_body, proxies, places)
+            for table, places in ((routes, places_of_threads()), (_health(name), Places(None)))
+            for route in table
         ]
         self._adapter = _adapter(endpoints)
         if has_app_context():
@@ -111,8 +115,10 @@ class _Endpoint:
         sessions: SessionCheck | None,
         max_body: int,
         proxies: int,
+        places: Places,
     ) -> None:
         self.route = route
+        self._places = places
         self.max_body = route.max_body or max_body
         self._handler = route.handler
         check = sessions if route.live else None
@@ -125,10 +131,12 @@ class _Endpoint:
 
     def run(self, incoming: Incoming) -> Answer:
         values: dict[str, Any] = dict(incoming.args)
-        with ExitStack() as resources:
+        with self._places.taken(), ExitStack() as resources:
             for bind in self._binders:
                 bind(incoming, values, resources)
-            result = self._handler(**values)
+            # From here on, because how fast a body comes is the client's business.
+            with budget(self.route.budget):
+                result = self._handler(**values)
         return self._answer(result, incoming)
 
     def _answer(self, result: Any, incoming: Incoming) -> Answer:

@@ -15,6 +15,9 @@ from shared.http.signature import Signature, read_signature
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
+# Seconds. A healthy request takes 10-200 ms; several calls that each need a second try fit, and a
+# client that waits longer has mostly gone.
+BUDGET = 10.0
 _TEMPLATE = re.compile(r"/|(?:/(?:[a-z0-9._-]+|<[a-z][a-z0-9_]*>))+")
 _PARAMETER = re.compile(r"<([a-z0-9_]+)>")
 
@@ -32,6 +35,8 @@ class Route:
     live: bool
     """Whether the caller's session is looked up, not only his token: for every write, and for
     reads whose answer is of use after the session's end."""
+    budget: float
+    """Seconds that the handler's calls may take in all."""
     tag: str
     summary: str
     description: str
@@ -71,6 +76,7 @@ class Routes:
         errors: tuple[type[ProductError], ...] = (),
         max_body: int | None = None,
         live: bool = False,
+        budget: float = BUDGET,
     ) -> Callable[[Handler], Handler]:
         """Raises TypeError or ValueError at import for a route that could not be served."""
         if not _TEMPLATE.fullmatch(template):
@@ -91,6 +97,7 @@ class Routes:
                     errors=errors,
                     max_body=max_body,
                     live=live or method != "GET",
+                    budget=budget,
                     tag=self.tag,
                     summary=summary.rstrip("."),
                     description=" ".join(description.split()),

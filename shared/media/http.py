@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.http import Header, Principal, Reply, Routes, UploadedFile
@@ -23,6 +23,9 @@ IdempotencyKey = Annotated[str | None, Header("Idempotency-Key")]
 # A link leaves the house: it is good for minutes, whatever becomes of the session.
 _LINK = {"status": 302, "live": True, "errors": (NotFound, Conflict, Unavailable)}
 Traceparent = Annotated[str | None, Header("traceparent")]
+# The multipart frame around the file takes a few hundred bytes. The budget is below the function's
+# timeout (60 s), and above what sending the file on twice may take.
+_FORWARDED: Any = {"max_body": MAX_DIRECT_UPLOAD + MIB, "budget": 50.0}
 
 
 def routes(gallery: Gallery, uploads: Uploads) -> Routes:
@@ -44,10 +47,7 @@ def routes(gallery: Gallery, uploads: Uploads) -> Routes:
         """Give up an upload that has not arrived."""
         gallery.cancel(caller.user, media_id)
 
-    # The multipart frame around the file takes a few hundred bytes.
-    @routes.post(
-        "/upload", status=201, max_body=MAX_DIRECT_UPLOAD + MIB, errors=(Conflict, Unavailable)
-    )
+    @routes.post("/upload", status=201, **_FORWARDED, errors=(Conflict, Unavailable))
     def upload(
         file: UploadedFile,
         caller: Principal,

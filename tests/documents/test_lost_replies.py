@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
+from shared.deadline import budget
 from shared.documents import (
     Add,
     AlreadyExists,
@@ -20,17 +21,18 @@ from shared.documents import (
     Set,
     Update,
     Write,
+    connection,
 )
 from shared.documents import firestore as module
 from shared.documents.firestore import FirestoreDocuments
 from shared.errors import Unavailable
 from tests.fixtures import stores
-from tests.fixtures.firestore_proxy import Fault, FirestoreProxy, between
+from tests.fixtures.firestore_proxy import Fault, FirestoreProxy, Method, between
 
 pytestmark = pytest.mark.emulated
 
 # A reading of the nonce may follow the last try, and two busy cores need room: three budgets.
-_BOUND = 3 * module._BUDGET
+_BOUND = 3 * connection._BUDGET
 
 
 @pytest.fixture
@@ -203,15 +205,52 @@ def calls(documents: FirestoreDocuments) -> list[Callable[[], object]]:
 def test_a_store_that_never_answers_is_unavailable_within_its_budget(
     documents: FirestoreDocuments, proxy: FirestoreProxy, fault: Fault
 ) -> None:
-    for method in ("Commit", "RunQuery", "BatchGetDocuments"):
-        proxy.order(method, *[fault] * 50)  # type: ignore[arg-type]
+    methods: tuple[Method, ...] = ("BatchGetDocuments", "RunQuery", "Commit")
     for call in calls(documents):
+        before = len(proxy.calls)
+        for method in methods:
+            proxy.order(method, *[fault] * 50)
         started = time.monotonic()
         with pytest.raises(Unavailable):
             call()
         assert time.monotonic() - started < _BOUND
-    # Tries follow at growing distances; a store in trouble is not hammered.
-    assert len(proxy.calls) < 3 * 12
+        # Tries follow at growing distances; a store in trouble is not hammered.
+        assert len(proxy.calls) - before < 12
+        proxy.heal()
+        stores.await_recovery(documents)
+
+
+def test_an_outage_is_told_at_once_after_the_first_call_and_nobody_asks_but_the_probe(
+    documents: FirestoreDocuments, proxy: FirestoreProxy
+) -> None:
+    for method in ("Commit", "RunQuery", "BatchGetDocuments"):
+        proxy.order(method, *["refuse"] * 500)  # type: ignore[arg-type]
+    first, *others = calls(documents)
+    with pytest.raises(Unavailable):
+        first()
+    for call in others * 100:
+        with pytest.raises(Unavailable):
+            call()
+    assert set(proxy.calls[1:]) == {"BatchGetDocuments"}
+    proxy.heal()
+    stores.await_recovery(documents)
+
+
+def test_a_busy_document_is_no_outage(documents: FirestoreDocuments, proxy: FirestoreProxy) -> None:
+    proxy.order("Commit", *["abort"] * 50)  # type: ignore[arg-type]
+    with pytest.raises(Unavailable):
+        documents.commit([Create("things/lost", {})])
+    assert present(documents, "things/old")
+
+
+def test_a_request_without_time_left_asks_nobody_and_opens_nothing(
+    documents: FirestoreDocuments, proxy: FirestoreProxy
+) -> None:
+    before = len(proxy.calls)
+    with budget(0), pytest.raises(Unavailable):
+        documents.get("things/old")
+    assert len(proxy.calls) == before
+    assert present(documents, "things/old")
 
 
 def test_a_store_that_is_gone_is_unavailable_and_served_again_when_it_is_back(
@@ -225,8 +264,7 @@ def test_a_store_that_is_gone_is_unavailable_and_served_again_when_it_is_back(
                 call()
             assert time.monotonic() - started < _BOUND
         proxy.start()
-        # One budget is enough: nothing waits for a long-grown reconnection pause.
-        assert present(documents, "things/old").data["n"] == 1
+        stores.await_recovery(documents)
         assert documents.get("things/lost") is None
 
 

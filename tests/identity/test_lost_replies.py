@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fixtures.firestore_proxy import Fault, FirestoreProxy, between
-from tests.fixtures.stores import firestore_documents
+from tests.fixtures.stores import await_recovery, firestore_documents
 from tests.identity.world import World, at_once, json_of
 
 pytestmark = pytest.mark.emulated
@@ -86,4 +86,5 @@ def test_a_database_out_of_reach_signs_nobody_out(world: World, proxy: Firestore
     ):
         assert answer.status_code == 503
     proxy.start()
+    await_recovery(world.documents)
     assert world.refresh(tokens["refreshToken"]).status_code == 200

@@ -76,6 +76,7 @@ def test_a_request_under_its_key_sent_again_after_an_outage_is_one_task(
     refused = world.api("POST", "/", {"title": "x"}, headers=key)
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
     proxy.heal()
+    stores.await_recovery(world.documents)
     assert world.api("POST", "/", {"title": "x"}, headers=key).status_code == 201
     assert len(world.api.read("/")["items"]) == 1
 
