@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install constraints dev test test-fast check lint types bench reset doctor status logs
-.PHONY: openapi screenshots load clean
+.PHONY: openapi screenshots seed load clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ constraints: ## write constraints.txt anew from requirements.txt
 
 dev: $(STAMP) ## start the local cloud and the app on http://localhost:3000
 	@exec $(BIN)/python -m emulators up
+
+seed: $(STAMP) ## give the running local cloud a demo account with tasks and pictures
+	$(BIN)/python -m tools.seed
 
 reset: $(STAMP) ## empty the local cloud's state (.local/)
 	$(BIN)/python -m emulators reset

@@ -1,0 +1,127 @@
+"""What each operation may ask of the database: round trips, documents read, documents written.
+
+Counted in new processes that have nothing in their memory yet, the check of the session included,
+over lists of twenty. A list may read one more than it shows, to know that there is a next page.
+That no operation asks again for each thing on a list is told by counting over short and long ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.fixtures.product import Product, Snapshot
+from tests.product.operations import OPERATIONS, Scene, send
+
+LONG = 20
+
+
+class Spent(NamedTuple):
+    trips: int
+    reads: int
+    writes: int
+
+
+BUDGETS: dict[str, Spent] = {
+    "POST /api/auth/register": Spent(1, 0, 3),
+    "POST /api/auth/login": Spent(3, 2, 2),
+    "POST /api/auth/refresh": Spent(3, 2, 1),
+    "POST /api/auth/logout": Spent(2, 1, 2),
+    "POST /api/auth/logout-all": Spent(3, 3, 2),
+    "GET /api/auth/sessions": Spent(3, 5, 0),
+    "DELETE /api/auth/sessions/{session_id}": Spent(3, 3, 2),
+    "GET /api/auth/me": Spent(2, 3, 0),
+    "GET /api/auth/.well-known/jwks.json": Spent(0, 0, 0),
+    "GET /api/tasks": Spent(1, 21, 0),
+    "POST /api/tasks": Spent(2, 2, 2),
+    "GET /api/tasks/{task_id}": Spent(1, 1, 0),
+    "PATCH /api/tasks/{task_id}": Spent(3, 3, 2),
+    "DELETE /api/tasks/{task_id}": Spent(4, 24, 23),
+    "POST /api/tasks/{task_id}/attach-media": Spent(5, 5, 3),
+    "DELETE /api/tasks/{task_id}/detach-media/{media_id}": Spent(4, 4, 3),
+    "GET /api/tasks/{task_id}/with-media": Spent(3, 43, 0),
+    "POST /api/media/uploads": Spent(2, 2, 1),
+    "DELETE /api/media/uploads/{media_id}": Spent(3, 3, 2),
+    "POST /api/media/upload": Spent(3, 3, 1),
+    "GET /api/media": Spent(1, 21, 0),
+    "GET /api/media/{media_id}": Spent(1, 1, 0),
+    "DELETE /api/media/{media_id}": Spent(3, 3, 3),
+    "GET /api/media/{media_id}/download": Spent(2, 3, 0),
+    "GET /api/media/{media_id}/thumbnail": Spent(2, 3, 0),
+}
+"""Raise a number only together with the reason why the operation needs more."""
+
+
+class Counted(Product):
+    """Counts calls of the document store, as Firestore bills them: a query costs a read at least,
+    a document that is missing too."""
+
+    def __init__(self) -> None:
+        self.spent = Spent(0, 0, 0)
+        super().__init__()
+
+    def seen(self, part: str, name: str, arguments: tuple[Any, ...], answer: Any) -> None:
+        if part != "documents":
+            return
+        trips, reads, writes = self.spent
+        if name == "get":
+            reads += 1
+        elif name == "get_all":
+            reads += len(set(arguments[0]))
+        elif name == "query":
+            reads += max(1, len(answer))
+        elif name == "commit":
+            writes += len(arguments[0])
+        else:
+            writes += 1
+        self.spent = Spent(trips + 1, reads, writes)
+
+
+@pytest.fixture(scope="module")
+def long() -> tuple[Scene, Snapshot]:
+    return staged(LONG)
+
+
+@pytest.fixture(scope="module")
+def short() -> tuple[Scene, Snapshot]:
+    return staged(2)
+
+
+def staged(length: int) -> tuple[Scene, Snapshot]:
+    """Ada's scene, with so many tasks, and so many pictures on the one task."""
+    scene = Scene(Counted())
+    for number in range(length):
+        scene.ada.task(title=f"Task {number}")
+        ticket = scene.ada.ticket(b"x" * (number + 1))
+        scene.ada.made(f"/api/tasks/{scene.task}/attach-media", {"mediaId": ticket["mediaId"]})
+    scene.product.settle()
+    return scene, scene.product.snapshot()
+
+
+def spent(stage: tuple[Scene, Snapshot], name: str) -> Spent:
+    scene, before = stage
+    product = scene.product
+    assert isinstance(product, Counted)
+    product.restore(before)
+    product.spent = Spent(0, 0, 0)
+    answer = send(scene, name, key="a key")
+    assert answer.status_code == OPERATIONS[name].status, answer.get_data()
+    return product.spent
+
+
+def test_every_operation_has_a_budget() -> None:
+    assert set(BUDGETS) == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_keeps_to_its_budget(long: tuple[Scene, Snapshot], name: str) -> None:
+    seen, budget = spent(long, name), BUDGETS[name]
+    assert all(a <= b for a, b in zip(seen, budget, strict=True)), f"{seen} over {budget}"
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_long_list_takes_no_more_round_trips(
+    long: tuple[Scene, Snapshot], short: tuple[Scene, Snapshot], name: str
+) -> None:
+    assert spent(long, name).trips == spent(short, name).trips
