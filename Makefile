@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install constraints dev test test-fast check lint types bench reset doctor status logs
-.PHONY: openapi screenshots seed load clean
+.PHONY: keys openapi screenshots seed load clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,9 @@ test: $(STAMP) ## everything that must hold (installs what it needs)
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 check: lint types test ## what CI runs
+
+keys: $(STAMP) ## the keys of the running local cloud and their age
+	$(BIN)/python -m tools.keys list
 
 openapi: $(STAMP) ## write docs/openapi.json from the route tables
 	$(BIN)/python -m tools.openapi

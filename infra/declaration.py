@@ -104,6 +104,10 @@ class Secret:
     purpose: str
     kind: Literal["ed25519", "random32"]
     readers: tuple[str, ...]
+    """Functions that list its versions and read them (secretAccessor and viewer on it alone)."""
+    managers: tuple[str, ...] = ()
+    """Functions that list, add, disable and destroy versions (secretVersionManager on it alone),
+    which lets nobody read one."""
 
 
 @dataclass(frozen=True)
@@ -234,11 +238,19 @@ DECLARATION = Declaration(
             1,
             1,
             300,
-            env=(*_COMMON, *_EVENTS, "EVENTS_TOPIC"),
+            env=(
+                *_COMMON,
+                *_EVENTS,
+                "EVENTS_TOPIC",
+                "SIGNING_KEY_SECRET",
+                "TOKEN_HMAC_SECRET",
+            ),
         ),
     ),
     schedules=(
         Schedule("outbox-sweep", "maintenance", "/sweep-outbox", "* * * * *", local_every=2),
+        # Hourly, because retiring goes on in rounds; most runs list two secrets and end.
+        Schedule("rotate-keys", "maintenance", "/rotate-keys", "23 * * * *", local_every=3600),
         Schedule("expire-uploads", "maintenance", "/expire-uploads", "*/5 * * * *", local_every=30),
     ),
     indexes=(
@@ -289,8 +301,21 @@ DECLARATION = Declaration(
         ("idempotency", "expireAt"),
     ),
     secrets=(
-        Secret("signing-key", "signs access tokens (Ed25519, PKCS#8 PEM)", "ed25519", ("auth",)),
-        Secret("token-hmac", "binds refresh tokens and hashes addresses", "random32", ("auth",)),
+        Secret(
+            "signing-key",
+            "signs access tokens (Ed25519, PKCS#8 PEM)",
+            "ed25519",
+            readers=("auth",),
+            managers=("maintenance",),
+        ),
+        Secret(
+            "token-hmac",
+            "binds refresh tokens and hashes addresses",
+            "random32",
+            # Maintenance claims addresses under a new version before an old one goes.
+            readers=("auth", "maintenance"),
+            managers=("maintenance",),
+        ),
     ),
     cors_headers=(
         "content-type",

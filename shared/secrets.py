@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
 import grpc
@@ -19,13 +19,18 @@ import grpc
 from shared.errors import Unavailable
 from shared.grpc_api import Tries, make_channel, messages, unary
 
+State = Literal["enabled", "disabled", "destroyed"]
 resources = messages("google.cloud.secretmanager_v1", "resources")
 service = messages("google.cloud.secretmanager_v1", "service")
 _List = service.ListSecretVersionsRequest.pb()
 _ListAnswer = service.ListSecretVersionsResponse.pb()
+_Add = service.AddSecretVersionRequest.pb()
+_Version = resources.SecretVersion.pb()
+_Disable = service.DisableSecretVersionRequest.pb()
+_Destroy = service.DestroySecretVersionRequest.pb()
 _Access = service.AccessSecretVersionRequest.pb()
 _AccessAnswer = service.AccessSecretVersionResponse.pb()
-_ENABLED = resources.SecretVersion.State.ENABLED
+_STATES: dict[int, State] = {1: "enabled", 2: "disabled", 3: "destroyed"}
 
 _EMULATOR = "SECRET_MANAGER_EMULATOR_HOST"
 _TARGET = "secretmanager.googleapis.com:443"
@@ -41,11 +46,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SecretVersion:
-    """An enabled version; `name` is its resource name, `number` counts up from 1."""
+    """`name` is its resource name, `number` counts up from 1 and is never used again."""
 
     name: str
     number: int
     created: datetime
+    state: State = "enabled"
 
 
 class Secrets(Protocol):
@@ -60,37 +66,76 @@ class Secrets(Protocol):
         ...
 
 
+class SecretVersions(Protocol):
+    """What changes them, for whoever rotates. All raise Unavailable when the secrets are out of
+    reach; `add` may have added one then, which `history` will tell."""
+
+    def history(self, secret: str) -> list[SecretVersion]:
+        """All there ever were, whatever their state, the newest first."""
+        ...
+
+    def add(self, secret: str, payload: bytes) -> SecretVersion: ...
+
+    def disable(self, version: SecretVersion) -> None:
+        """Nobody reads it any more, until it is enabled by hand; done twice it is no error."""
+        ...
+
+    def destroy(self, version: SecretVersion) -> None:
+        """Its payload is gone for ever; done twice it is no error."""
+        ...
+
+
 class MemorySecrets:
     """`broken` makes it refuse, as Secret Manager out of reach would; `reads` counts calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.broken = False
         self.reads = 0
+        self._clock = clock
+        self._lock = threading.Lock()
         self._payloads: dict[str, bytes] = {}
         self._versions: dict[str, list[SecretVersion]] = {}
-        self._counts: dict[str, int] = {}
 
-    def add(self, secret: str, payload: bytes, created: datetime) -> SecretVersion:
-        number = self._counts[secret] = self._counts.get(secret, 0) + 1
-        version = SecretVersion(f"{secret}/versions/{number}", number, created)
-        self._versions.setdefault(secret, []).insert(0, version)
-        self._payloads[version.name] = payload
-        return version
+    def add(self, secret: str, payload: bytes, created: datetime | None = None) -> SecretVersion:
+        self._check()
+        with self._lock:
+            versions = self._versions.setdefault(secret, [])
+            number = len(versions) + 1
+            name = f"{secret}/versions/{number}"
+            version = SecretVersion(name, number, created or self._clock())
+            versions.insert(0, version)
+            self._payloads[name] = payload
+            return version
 
     def disable(self, version: SecretVersion) -> None:
-        del self._payloads[version.name]
-        self._versions[version.name.partition("/versions/")[0]].remove(version)
+        self._change(version, "disabled")
 
-    def versions(self, secret: str) -> list[SecretVersion]:
-        self._read()
+    def destroy(self, version: SecretVersion) -> None:
+        self._change(version, "destroyed")
+        self._payloads.pop(version.name, None)
+
+    def history(self, secret: str) -> list[SecretVersion]:
+        self._check()
         return list(self._versions.get(secret, ()))
 
-    def access(self, version: str) -> bytes | None:
-        self._read()
-        return self._payloads.get(version)
-
-    def _read(self) -> None:
+    def versions(self, secret: str) -> list[SecretVersion]:
         self.reads += 1
+        return [one for one in self.history(secret) if one.state == "enabled"]
+
+    def access(self, version: str) -> bytes | None:
+        self.reads += 1
+        self._check()
+        secret = version.partition("/versions/")[0]
+        enabled = {one.name for one in self._versions.get(secret, ()) if one.state == "enabled"}
+        return self._payloads.get(version) if version in enabled else None
+
+    def _change(self, version: SecretVersion, state: State) -> None:
+        self._check()
+        with self._lock:
+            versions = self._versions[version.name.partition("/versions/")[0]]
+            versions[len(versions) - version.number] = replace(version, state=state)
+
+    def _check(self) -> None:
         if self.broken:
             raise Unavailable
 
@@ -103,13 +148,16 @@ class SecretManager:
         self._methods: _Methods | None = None
 
     def versions(self, secret: str) -> list[SecretVersion]:
+        return [one for one in self.history(secret) if one.state == "enabled"]
+
+    def history(self, secret: str) -> list[SecretVersion]:
         request = _List(parent=secret, page_size=_PAGE)
         found: list[Any] = []
         while True:
             answer = self._call(lambda methods: methods.list, request, secret)
             if answer is None:
                 raise Unavailable("A secret is missing")
-            found += [one for one in answer.versions if one.state == _ENABLED]
+            found += [one for one in answer.versions if one.state in _STATES]
             if not answer.next_page_token:
                 return sorted(map(_version, found), key=lambda one: one.number, reverse=True)
             request.page_token = answer.next_page_token
@@ -118,14 +166,31 @@ class SecretManager:
         answer = self._call(lambda methods: methods.access, _Access(name=version), version)
         return None if answer is None else bytes(answer.payload.data)
 
+    def add(self, secret: str, payload: bytes) -> SecretVersion:
+        """Sent once: the service has no way to tell a second try from a second version."""
+        request = _Add(parent=secret, payload={"data": payload})
+        answer = self._call(lambda methods: methods.add, request, secret, once=True)
+        if answer is None:
+            raise Unavailable("A secret is missing")
+        return _version(answer)
+
+    def disable(self, version: SecretVersion) -> None:
+        self._call(lambda methods: methods.disable, _Disable(name=version.name), version.name)
+
+    def destroy(self, version: SecretVersion) -> None:
+        self._call(lambda methods: methods.destroy, _Destroy(name=version.name), version.name)
+
     def close(self) -> None:
         with self._lock:
             if self._methods is not None:
                 self._methods.channel.close()
                 self._methods = None
 
-    def _call(self, method: Callable[[_Methods], Any], request: Any, name: str) -> Any | None:
-        """The answer; None when there is nothing by that name (any more)."""
+    def _call(
+        self, method: Callable[[_Methods], Any], request: Any, name: str, *, once: bool = False
+    ) -> Any | None:
+        """The answer; None when there is nothing by that name (any more), or it is in that state
+        already."""
         tries = Tries(_BUDGET, _TRY)
         try:
             for left in tries:
@@ -136,6 +201,8 @@ class SecretManager:
                         _log.error("secrets: %s is missing or disabled", name)
                         return None
                     tries.note(error)
+                    if once:
+                        break
         except grpc.RpcError as error:
             # A grant that is missing: our mistake, mended without a deployment.
             _log.error("secrets: %s cannot be read (%s)", name, error.code().name)
@@ -149,12 +216,15 @@ class SecretManager:
 
 
 class _Methods:
-    """The two methods in use, on one channel."""
+    """The methods in use, on one channel."""
 
     def __init__(self, channel: Any) -> None:
         self.channel = channel
         self.list = self._method("ListSecretVersions", "parent", _ListAnswer)
         self.access = self._method("AccessSecretVersion", "name", _AccessAnswer)
+        self.add = self._method("AddSecretVersion", "parent", _Version)
+        self.disable = self._method("DisableSecretVersion", "name", _Version)
+        self.destroy = self._method("DestroySecretVersion", "name", _Version)
 
     def _method(self, method: str, routed_by: str, answer: Any) -> Any:
         call = unary(self.channel, _SERVICE + method, answer)
@@ -170,4 +240,5 @@ def _version(found: Any) -> SecretVersion:
     # The real service names the project by its number, so only the last part is told apart.
     stamp = found.create_time
     created = datetime.fromtimestamp(stamp.seconds + stamp.nanos / 1e9, UTC)
-    return SecretVersion(found.name, int(found.name.rpartition("/")[2]), created)
+    number = int(found.name.rpartition("/")[2])
+    return SecretVersion(found.name, number, created, _STATES.get(found.state, "destroyed"))

@@ -117,11 +117,16 @@ class EventSettings(Settings):
         ]
 
 
-class MaintenanceSettings(EventSettings):
+class _Publishing(EventSettings):
     events_topic: Text
 
 
-class ThumbnailsSettings(MaintenanceSettings):
+class MaintenanceSettings(_Publishing):
+    signing_key_secret: Text
+    token_hmac_secret: Text
+
+
+class ThumbnailsSettings(_Publishing):
     inbox_bucket: Text
     media_bucket: Text
     renditions_bucket: Text

@@ -13,18 +13,35 @@ from shared.documents.firestore import FirestoreDocuments
 from shared.events.http import Receiver, platform_sender
 from shared.events.outbox import Outbox
 from shared.events.pubsub import PubSubPublisher
+from shared.identity.claims import AddressClaims
+from shared.identity.keys import mac_keys
+from shared.identity.rotation import KeyRotation, mac_policy, signing_policy
 from shared.media.expiry import UploadExpiry
 from shared.media.store import MediaStore
+from shared.secrets import SecretManager
 from shared.settings import MaintenanceSettings
 
 settings = MaintenanceSettings.read(os.environ)
 documents = FirestoreDocuments(settings.google_cloud_project)
 outbox = Outbox(documents, PubSubPublisher(settings.events_topic))
 expiry = UploadExpiry(MediaStore(documents))
+secrets = SecretManager()
+claims = AddressClaims(documents, mac_keys(secrets, settings.token_hmac_secret))
+rotation = KeyRotation(
+    secrets,
+    [
+        signing_policy(settings.signing_key_secret),
+        mac_policy(settings.token_hmac_secret, claims.renewed),
+    ],
+)
 receiver = Receiver(
     "maintenance",
     platform_sender(settings),
-    jobs={"/sweep-outbox": outbox.sweep, "/expire-uploads": expiry.run},
+    jobs={
+        "/sweep-outbox": outbox.sweep,
+        "/expire-uploads": expiry.run,
+        "/rotate-keys": rotation.run,
+    },
 )
 
 

@@ -20,10 +20,8 @@ from shared.identity.model import (
     UserView,
 )
 from shared.identity.passwords import Passwords, normalized
-from shared.identity.store import AlreadyExists, IdentityStore, PreconditionFailed
+from shared.identity.store import ADDRESS, AlreadyExists, IdentityStore, PreconditionFailed
 from shared.ids import derived_id, new_id
-
-_ADDRESS = "address"
 
 
 class IdentityService:
@@ -90,4 +88,4 @@ class IdentityService:
                 self._store.replace_hash(user, self._passwords.hash(password), self._clock())
 
     def _hashes(self, address: str) -> Sequence[str]:
-        return [mac.hex() for mac in self._keys.all_macs(_ADDRESS, address_key(address))]
+        return [mac.hex() for mac in self._keys.all_macs(ADDRESS, address_key(address))]

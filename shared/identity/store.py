@@ -3,8 +3,7 @@
 An address is claimed by `emails/{keyed hash}`, so a copy of the database cannot be searched for
 an address without the key, and two who register the same one at once cannot both win. It is
 claimed under every enabled key: processes that disagree about the newest one still collide. Before
-a key is disabled, each address that only it has claimed must be claimed under another one, or its
-owner is unknown from then on.
+a key is disabled, claims.py claims each address that only it has claimed under its successor.
 """
 
 from __future__ import annotations
@@ -27,6 +26,8 @@ from shared.identity.model import User
 SCHEMA_VERSION = 1
 # No id has this form, so nobody is ever found by it.
 _NOBODY = "nobody"
+# The purpose of the keyed hashes by which addresses are found.
+ADDRESS = "address"
 
 
 class IdentityStore:
@@ -66,4 +67,4 @@ class IdentityStore:
         self._documents.commit([Update(f"users/{user.id}", fields, version=user.version)])
 
 
-__all__ = ["AlreadyExists", "IdentityStore", "PreconditionFailed"]
+__all__ = ["ADDRESS", "AlreadyExists", "IdentityStore", "PreconditionFailed"]

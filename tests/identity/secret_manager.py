@@ -43,6 +43,7 @@ class SecretManagerServer:
             "google.cloud.secretmanager.v1.SecretManagerService",
             {
                 "ListSecretVersions": _handler(self._list, types.ListSecretVersionsRequest),
+                "AddSecretVersion": _handler(self._add, types.AddSecretVersionRequest),
                 "AccessSecretVersion": _handler(self._access, types.AccessSecretVersionRequest),
             },
         )
@@ -75,6 +76,16 @@ class SecretManagerServer:
                 for number in numbers
             ],
             next_page_token=str(end) if end < len(versions) else "",
+        )
+
+    def _add(self, request: Any, context: Any) -> Any:
+        self._meet("add", context)
+        versions = self.versions[request.parent]
+        versions.append((request.payload.data, State.ENABLED))
+        return types.SecretVersion(
+            name=f"{_PROJECT}/{request.parent.split('/', 2)[2]}/versions/{len(versions)}",
+            create_time=Timestamp(seconds=int(CREATED.timestamp())),
+            state=State.ENABLED,
         )
 
     def _access(self, request: Any, context: Any) -> Any:

@@ -1,0 +1,36 @@
+"""Keys by hand in a running local cloud; the schedule has its own there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from emulators.plan import ROOT
+from tests.fixtures.stack import Person, Stack
+
+pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
+
+
+def keys(stack: Stack, *arguments: str) -> str:
+    command = [sys.executable, "-m", "tools.keys", f"--data={stack.plan.data}", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_key_rotated_by_hand_is_published_and_everybody_stays_signed_in(
+    stack: Stack, person: Person
+) -> None:
+    # The schedule's own run finds nothing to do.
+    assert [line.split()[1] for line in keys(stack, "list").splitlines()] == ["1", "1"]
+    assert "signing-key 2 is published" in keys(stack, "rotate", "signing-key")
+    listed = [line.split()[:3] for line in keys(stack, "list").splitlines()]
+    assert listed[:2] == [["signing-key", "2", "enabled"], ["signing-key", "1", "enabled"]]
+    body = {"refreshToken": person.tokens["refreshToken"]}
+    assert httpx.post(f"{stack.url}/api/auth/refresh", json=body).status_code == 200
+    assert person.task()["id"]
