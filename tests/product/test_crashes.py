@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -86,7 +86,7 @@ def push(function: str) -> Handler:
 
 
 def job(path: str) -> Handler:
-    """Everything that jobs look for: events that wait, uploads whose time is over."""
+    """Everything that jobs look for: events that wait, uploads whose time is over, old keys."""
 
     def prepare(scene: Scene) -> None:
         scene.ada.task(title="Unheard")
@@ -96,7 +96,7 @@ def job(path: str) -> Handler:
 
 
 def put_back(product: Product, days: int) -> None:
-    """As if everything stored but sessions and users had happened that many days ago."""
+    """As if everything but sessions and users had happened that many days ago."""
     earlier = timedelta(days=days)
 
     def older(value: Any) -> Any:
@@ -106,6 +106,9 @@ def put_back(product: Product, days: int) -> None:
         if not path.startswith(("sessions/", "users/", "emails/")):
             data = {name: older(value) for name, value in document.data.items()}
             product.documents._documents[path] = Document(path, data, document.version)
+    for name, versions in product.secrets._versions.items():
+        aged = [replace(one, created=one.created - earlier) for one in versions]
+        product.secrets._versions[name] = aged
 
 
 HANDLERS: dict[str, Handler] = {
