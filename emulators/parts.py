@@ -55,6 +55,7 @@ def _storage(plan: Plan) -> list[str]:
 def _platform(plan: Plan) -> list[str]:
     command = python("-m", "emulators.platform", f"--host={HOST}", "--admin")
     command += [f"--port={plan.ports['platform']}", f"--secrets-port={plan.ports['secrets']}"]
+    command += [f"--smtp-port={plan.ports['smtp']}"]
     command += [f"--data={plan.data / 'platform'}", f"--project={plan.project}"]
     command += [f"--pubsub={plan.address('pubsub')}"]
     return command + [f"--function={f.name}={plan.url(f.name)}" for f in DECLARATION.functions]

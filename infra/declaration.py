@@ -45,6 +45,13 @@ class Subscription:
     min_backoff: int = 10
     max_backoff: int = 600
     max_attempts: int = 10
+    types: tuple[str, ...] = ()
+    """Of these events only; none named: of all."""
+
+    @property
+    def filter(self) -> str:
+        """In Pub/Sub's language. Its emulator ignores filters, so the local deliveries apply it."""
+        return " OR ".join(f'attributes.type = "{one}"' for one in self.types)
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,8 @@ class Index:
 class Secret:
     name: str
     purpose: str
-    kind: Literal["ed25519", "random32"]
+    kind: Literal["ed25519", "random32", "given"]
+    """`given` is for the operator to add: nobody can make it up."""
     readers: tuple[str, ...]
     """Functions that list its versions and read them (secretAccessor and viewer on it alone)."""
     managers: tuple[str, ...] = ()
@@ -145,6 +153,13 @@ DECLARATION = Declaration(
     topics=(Topic("snaptask-events"), Topic("snaptask-dead-letters")),
     subscriptions=(
         Subscription("activity", "snaptask-events", "activity", "snaptask-dead-letters"),
+        Subscription(
+            "mail",
+            "snaptask-events",
+            "mail",
+            "snaptask-dead-letters",
+            types=("snaptask.identity.v1.mail-requested",),
+        ),
     ),
     functions=(
         # argon2id takes 19 MiB a hash and one core: two at a time, the rest are cheap reads.
@@ -164,6 +179,9 @@ DECLARATION = Declaration(
                 "SIGNING_KEY_SECRET",
                 "TOKEN_HMAC_SECRET",
                 "PASSWORD_FLOOR",
+                "SIGN_IN_UNVERIFIED",
+                "PEOPLE_PER_SOURCE",
+                "TRUSTED_PROXIES",
             ),
         ),
         Function(
@@ -229,6 +247,28 @@ DECLARATION = Declaration(
             ),
         ),
         Function("activity", "event", 3005, 512, 1, 8, 8, 60, env=(*_COMMON, *_EVENTS)),
+        Function(
+            "mail",
+            "event",
+            3007,
+            512,
+            1,
+            4,
+            4,
+            120,
+            env=(
+                *_COMMON,
+                *_EVENTS,
+                "TOKEN_HMAC_SECRET",
+                "APP_URL",
+                "MAIL_FROM",
+                "SMTP_HOST",
+                "SMTP_PORT",
+                "SMTP_TLS",
+                "SMTP_USER",
+                "SMTP_PASSWORD_SECRET",
+            ),
+        ),
         Function(
             "maintenance",
             "event",
@@ -297,6 +337,8 @@ DECLARATION = Declaration(
     ttl_fields=(
         ("sessions", "expireAt"),
         ("rateLimits", "expireAt"),
+        ("mails", "expireAt"),
+        ("links", "expireAt"),
         ("inbox", "expireAt"),
         ("idempotency", "expireAt"),
     ),
@@ -310,12 +352,13 @@ DECLARATION = Declaration(
         ),
         Secret(
             "token-hmac",
-            "binds refresh tokens and hashes addresses",
+            "binds refresh tokens and links, hashes addresses",
             "random32",
             # Maintenance claims addresses under a new version before an old one goes.
-            readers=("auth", "maintenance"),
+            readers=("auth", "mail", "maintenance"),
             managers=("maintenance",),
         ),
+        Secret("smtp-password", "signs in to the mail server", "given", ("mail",)),
     ),
     cors_headers=(
         "content-type",

@@ -87,6 +87,12 @@ class AuthSettings(Settings):
     token_hmac_secret: Text
     # NIST SP 800-63B: 8 where another factor may follow; 15 for a password alone (production).
     password_floor: Annotated[int, Field(ge=8, le=64)] = 8
+    # Whether an account is good before its address is confirmed.
+    sign_in_unverified: bool = False
+    # How many people may come from one address: an office, a school, a test machine.
+    people_per_source: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    # In front of the function (shared/http/source.py): 1 on Cloud Run, 2 behind a load balancer.
+    trusted_proxies: Annotated[int, Field(ge=0, le=5)] = 1
 
 
 class TasksSettings(_Tokens):
@@ -115,6 +121,29 @@ class EventSettings(Settings):
             for name in needed
             if not getattr(self, name)
         ]
+
+
+class MailSettings(EventSettings):
+    """Without a user the server takes mail from anybody who may reach it."""
+
+    token_hmac_secret: Text
+    app_url: Annotated[str, Field(pattern=r"^https?://[^/\s#?]+$")]
+    mail_from: Annotated[str, Field(pattern=r"^[^@\s<>]+@[^@\s<>]+$")]
+    smtp_host: Text
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    smtp_tls: Literal["starttls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password_secret: str = ""
+
+    def _contradictions(self) -> list[str]:
+        wrong = super()._contradictions()
+        if self.environment == "production" and self.smtp_tls == "none":
+            wrong.append("SMTP_TLS: mail leaves a production environment encrypted")
+        if self.environment == "production" and not self.app_url.startswith("https:"):
+            wrong.append("APP_URL: links in mails are https")
+        if self.smtp_user and not self.smtp_password_secret:
+            wrong.append("SMTP_PASSWORD_SECRET: is needed with SMTP_USER")
+        return wrong
 
 
 class _Publishing(EventSettings):

@@ -1,7 +1,7 @@
-"""`python -m emulators.platform`: one process, one HTTP port, one gRPC port, one folder.
+"""`python -m emulators.platform`: one process, one folder, ports for HTTP, gRPC and SMTP.
 
-Prints `listening http://HOST:PORT secrets HOST:PORT` once everything answers. SIGTERM and SIGINT
-end it at once; deliveries that are under way go back to Pub/Sub.
+Prints `listening http://HOST:PORT secrets HOST:PORT mail HOST:PORT` once everything answers.
+SIGTERM and SIGINT end it at once; deliveries that are under way go back to Pub/Sub.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="HTTP; 0 takes a free one")
     parser.add_argument("--secrets-port", type=int, default=0, help="gRPC; 0 takes a free one")
+    parser.add_argument("--smtp-port", type=int, default=0, help="mail; 0 takes a free one")
     parser.add_argument("--data", type=Path, required=True, help="folder that keeps everything")
     parser.add_argument("--project", required=True)
     parser.add_argument("--pubsub", required=True, help="HOST:PORT of a Pub/Sub emulator")
@@ -43,6 +44,7 @@ def parse(arguments: list[str]) -> Options:
         host=given.host,
         port=given.port,
         secrets_port=given.secrets_port,
+        smtp_port=given.smtp_port,
         admin=given.admin,
     )
 
@@ -63,7 +65,8 @@ async def serve(options: Options) -> int:
         loop.add_signal_handler(number, ending.set)
     try:
         async with serving(options) as platform:
-            print(f"listening {platform.url} secrets {platform.secrets}", flush=True)
+            where = f"{platform.url} secrets {platform.secrets} mail {platform.mail}"
+            print(f"listening {where}", flush=True)
             end = asyncio.create_task(ending.wait())
             await asyncio.wait({end, platform.background}, return_when=asyncio.FIRST_COMPLETED)
             end.cancel()

@@ -14,15 +14,19 @@ from aiohttp import web
 
 from emulators.platform.chaos import Chaos, InvalidChaos, parse
 from emulators.platform.deliveries import Deliveries
+from emulators.platform.mailbox import Mailbox, Refusals
 from emulators.platform.scheduler import Scheduler, UnknownJob
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Admin:
-    def __init__(self, deliveries: Deliveries, scheduler: Scheduler, *, allowed: bool) -> None:
+    def __init__(
+        self, deliveries: Deliveries, scheduler: Scheduler, mailbox: Mailbox, *, allowed: bool
+    ) -> None:
         self._deliveries = deliveries
         self._scheduler = scheduler
+        self._mailbox = mailbox
         self._allowed = allowed
 
     def routes(self) -> list[web.RouteDef]:
@@ -35,6 +39,9 @@ class Admin:
             web.get("/_emulator/scheduler", self._guarded(self._shown_scheduler)),
             web.post("/_emulator/scheduler", self._guarded(self._pause)),
             web.post("/_emulator/scheduler/run", self._guarded(self._run_job)),
+            web.get("/_emulator/mails", self._guarded(self._shown_mails)),
+            web.delete("/_emulator/mails", self._guarded(self._clear_mails)),
+            web.post("/_emulator/mails", self._guarded(self._refuse_mails)),
         ]
 
     def _guarded(self, handler: Handler) -> Handler:
@@ -86,6 +93,23 @@ class Admin:
         except UnknownJob:
             return _error(404, f"No job {body['job']} is served.")
         return web.json_response({"job": body["job"], "status": status})
+
+    async def _shown_mails(self, request: web.Request) -> web.Response:
+        return web.json_response({"mails": self._mailbox.shown(request.query.get("to"))})
+
+    async def _clear_mails(self, request: web.Request) -> web.Response:
+        self._mailbox.clear()
+        return web.Response(status=204)
+
+    async def _refuse_mails(self, request: web.Request) -> web.Response:
+        body = await _object(request)
+        code, times = body.get("refuse"), body.get("times")
+        if set(body) != {"refuse", "times"} or type(code) is not int or type(times) is not int:
+            raise _Invalid('The body must be {"refuse": 451, "times": 3}.')
+        if not 400 <= code <= 599:
+            raise _Invalid("SMTP refuses with 400-499 for now, 500-599 for ever.")
+        self._mailbox.refusals = Refusals(code, times)
+        return web.json_response(body)
 
 
 class _Invalid(Exception):

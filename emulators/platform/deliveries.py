@@ -56,7 +56,12 @@ def routes(declaration: Declaration, project: str) -> list[Route]:
         if function.trigger
     ]
     pushes = [
-        Route(f"{prefix}/{s.name}", s.function, _push_form(f"{prefix}/{s.name}"), s.max_attempts)
+        Route(
+            f"{prefix}/{s.name}",
+            s.function,
+            _push_form(f"{prefix}/{s.name}", s.types),
+            s.max_attempts,
+        )
         for s in declaration.subscriptions
     ]
     return eventarc + pushes
@@ -66,14 +71,20 @@ def _eventarc_form(bucket: str) -> Callable[[Any], Outgoing | None]:
     return lambda received: events.finalized(received.message, bucket)
 
 
-def _push_form(subscription: str) -> Callable[[Any], Outgoing | None]:
-    return lambda received: events.push(received.message, subscription, received.delivery_attempt)
+def _push_form(subscription: str, types: tuple[str, ...]) -> Callable[[Any], Outgoing | None]:
+    def form(received: Any) -> Outgoing | None:
+        if types and received.message.attributes.get("type") not in types:
+            return None
+        return events.push(received.message, subscription, received.delivery_attempt)
+
+    return form
 
 
 @dataclass
 class Counts:
     """Of one subscription since the platform's start. `failed` are answers that do not
-    acknowledge and no answers; `ignored` are events that no trigger asked for."""
+    acknowledge and no answers; `ignored` are events that no trigger or filter
+    asked for."""
 
     received: int = 0
     delivered: int = 0

@@ -15,6 +15,7 @@ from emulators.platform import files
 from emulators.platform.admin import Admin
 from emulators.platform.deliveries import LEASE, Deliveries, routes
 from emulators.platform.identity import Identity
+from emulators.platform.mailbox import Mailbox
 from emulators.platform.metadata import Certificates, IAMCredentials, MetadataServer
 from emulators.platform.scheduler import Scheduler
 from emulators.platform.secrets import SecretManager, Vault
@@ -37,6 +38,7 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 0
     secrets_port: int = 0
+    smtp_port: int = 0
     admin: bool = False
     lease: int = LEASE
     declaration: Declaration = DECLARATION
@@ -48,6 +50,7 @@ class Platform:
 
     url: str
     secrets: str
+    mail: str
     background: asyncio.Task[None]
 
 
@@ -62,11 +65,16 @@ async def serving(options: Options) -> AsyncIterator[Platform]:
             found = routes(declaration, options.project)
             deliveries = Deliveries(options.pubsub, found, senders, options.lease)
             scheduler = Scheduler(declaration, senders)
-            admin = Admin(deliveries, scheduler, allowed=options.admin)
-            async with _grpc(options) as secrets, _http(options, identity, admin) as url:
+            mailbox = Mailbox()
+            admin = Admin(deliveries, scheduler, mailbox, allowed=options.admin)
+            async with (
+                _grpc(options) as secrets,
+                _smtp(options, mailbox) as mail,
+                _http(options, identity, admin) as url,
+            ):
                 background = asyncio.create_task(_background(deliveries, scheduler))
                 try:
-                    yield Platform(url, secrets, background)
+                    yield Platform(url, secrets, mail, background)
                 finally:
                     background.cancel()
                     await asyncio.gather(background, return_exceptions=True)
@@ -95,6 +103,15 @@ async def _grpc(options: Options) -> AsyncIterator[str]:
         yield f"{options.host}:{port}"
     finally:
         await server.stop(_GRACE)
+
+
+@asynccontextmanager
+async def _smtp(options: Options, mailbox: Mailbox) -> AsyncIterator[str]:
+    server = await mailbox.listen(options.host, options.smtp_port)
+    try:
+        yield f"{options.host}:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
 
 
 @asynccontextmanager

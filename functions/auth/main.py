@@ -11,12 +11,15 @@ from flask import Request, Response
 
 from shared.documents.firestore import FirestoreDocuments
 from shared.http import App
+from shared.identity.accounts import Accounts
+from shared.identity.attempts import Attempts
 from shared.identity.browser import RefreshCookies
 from shared.identity.grants import Grants
 from shared.identity.http import routes
 from shared.identity.keys import mac_keys, signing_keys
 from shared.identity.live import LiveSessions
-from shared.identity.passwords import Passwords
+from shared.identity.mails import MailStore
+from shared.identity.passwords import PasswordPolicy, Passwords
 from shared.identity.refresh import RefreshTokens
 from shared.identity.service import IdentityService
 from shared.identity.session_store import SessionStore
@@ -33,22 +36,31 @@ signing = signing_keys(secrets, settings.signing_key_secret)
 macs = mac_keys(secrets, settings.token_hmac_secret)
 sessions = Sessions(SessionStore(documents), RefreshTokens(macs))
 grants = Grants(sessions, TokenSigner(signing, settings.issuer))
+store, mails = IdentityStore(documents), MailStore(documents)
+passwords, policy = Passwords(), PasswordPolicy(settings.password_floor)
+attempts = Attempts(documents, macs, people=settings.people_per_source)
 identity = IdentityService(
-    IdentityStore(documents),
+    store,
+    mails,
     grants,
     macs,
-    Passwords(),
-    password_floor=settings.password_floor,
+    passwords,
+    policy,
+    attempts,
+    unverified=settings.sign_in_unverified,
 )
+accounts = Accounts(store, mails, macs, passwords, policy, attempts)
+cookies = RefreshCookies(settings.allowed_origins)
 app = App(
     "auth",
-    routes(identity, grants, sessions, RefreshCookies(settings.allowed_origins), signing),
+    routes(identity, accounts, attempts, grants, sessions, cookies, signing),
     # Its own keys, not its own JWKS address: a function should not call itself to answer.
     authenticator=TokenVerifier(signing, settings.issuer),
     # Asked every time: what is changed here is who may come in.
     sessions=LiveSessions(documents, remembered=0),
     allowed_origins=settings.allowed_origins,
     project=settings.google_cloud_project,
+    proxies=settings.trusted_proxies,
 )
 
 

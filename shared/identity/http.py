@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from shared.http import Principal, Reply, Routes
+from shared.errors import TooManyRequests
+from shared.http import Principal, Reply, Routes, Source
+from shared.identity.account_http import add_account_routes
+from shared.identity.accounts import Accounts
+from shared.identity.attempts import Attempts
 from shared.identity.browser import RefreshCookies
 from shared.identity.grants import Grants
 from shared.identity.keys import SigningKeys
@@ -17,6 +21,8 @@ _KEYS_FRESH = 300
 
 def routes(
     identity: IdentityService,
+    accounts: Accounts,
+    attempts: Attempts,
     grants: Grants,
     sessions: Sessions,
     cookies: RefreshCookies,
@@ -24,12 +30,13 @@ def routes(
 ) -> Routes:
     routes = Routes(tag="auth")
 
-    @routes.post("/register", status=202)
-    def register(body: Credentials) -> Registration:
+    @routes.post("/register", status=202, errors=(TooManyRequests,))
+    def register(body: Credentials, source: Source) -> Registration:
         """Register with an address and a password."""
-        return identity.register(body)
+        return identity.register(body, source)
 
-    add_token_routes(routes, identity, grants, sessions, cookies)
+    add_token_routes(routes, identity, attempts, grants, sessions, cookies)
+    add_account_routes(routes, accounts)
     add_session_routes(routes, sessions, cookies)
 
     @routes.get("/me", live=True)

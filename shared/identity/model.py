@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,9 +19,21 @@ from shared.identity.session_model import epoch_of
 LONGEST_PASSWORD = 256
 # Ours have about 70 characters.
 _LONGEST_REFRESH_TOKEN = 200
+_LONGEST_NAME = 80
+
+
+def checked_name(value: str) -> str:
+    """Trimmed, NFC; empty is none. Raises ValueError for what would not stay on its line."""
+    name = unicodedata.normalize("NFC", value.strip())
+    if not name.isprintable():
+        raise ValueError("has characters that cannot be shown")
+    return name
+
 
 Address = Annotated[str, Field(max_length=LONGEST), AfterValidator(checked_address)]
 Password = Annotated[str, Field(min_length=1, max_length=LONGEST_PASSWORD, repr=False)]
+LinkToken = Annotated[str, Field(max_length=_LONGEST_REFRESH_TOKEN, repr=False)]
+Name = Annotated[str, Field(max_length=_LONGEST_NAME), AfterValidator(checked_name)]
 RefreshToken = Annotated[str, Field(max_length=_LONGEST_REFRESH_TOKEN, repr=False)]
 
 
@@ -73,9 +86,56 @@ class SessionList(Model):
     items: tuple[SessionView, ...]
 
 
+class AddressGiven(Model):
+    email: Address
+
+
+class Verification(Model):
+    """The token of the mailed link, and the password of the account: whoever signs up with the
+    address of somebody else cannot have him confirm an account that he did not make."""
+
+    token: LinkToken
+    password: Password
+
+
+class NewPassword(Model):
+    """The token of the mailed link, and the password from now on."""
+
+    token: LinkToken
+    password: Password
+
+
+class LinkFollowed(Model):
+    token: LinkToken
+
+
+class PasswordChange(Model):
+    current_password: Password
+    new_password: Password
+
+
+class EmailChange(Model):
+    email: Address
+    password: Password
+
+
+class Confirmation(Model):
+    """The password, said again for what cannot be undone."""
+
+    password: Password
+
+
+class UserChange(Model):
+    """What is left out stays."""
+
+    name: Name | None = None
+
+
 class UserView(Model):
     id: str
     email: str
+    email_verified: bool
+    name: str
     created_at: datetime
 
 
@@ -110,11 +170,67 @@ class User:
     def epoch(self) -> int:
         return epoch_of(self.fields)
 
+    @property
+    def email(self) -> str:
+        return str(self.fields["email"])
+
+    @property
+    def is_verified(self) -> bool:
+        return self.fields.get("verifiedAt") is not None
+
+    @property
+    def is_erasing(self) -> bool:
+        return "erasingAt" in self.fields
+
     def view(self) -> UserView:
-        return UserView(id=self.id, email=self.fields["email"], created_at=self.fields["createdAt"])
+        return UserView(
+            id=self.id,
+            email=self.email,
+            email_verified=self.is_verified,
+            name=str(self.fields.get("name", "")),
+            created_at=self.fields["createdAt"],
+        )
 
 
 class UserRegistered(Event):
     """The user exists; the address is in the store, not in the event."""
 
     type: ClassVar[str] = "snaptask.identity.v1.registered"
+
+
+class UserChanged(Event):
+    """The user calls himself otherwise."""
+
+    type: ClassVar[str] = "snaptask.identity.v1.changed"
+
+
+class EmailVerified(Event):
+    """The address is the user's: the link in its mail was opened by him."""
+
+    type: ClassVar[str] = "snaptask.identity.v1.email-verified"
+
+
+class EmailChanged(Event):
+    """The user has another address, which is his as the link in its mail proves."""
+
+    type: ClassVar[str] = "snaptask.identity.v1.email-changed"
+
+
+class PasswordChanged(Event):
+    """The old password is worthless, and so is every session but the one named, if any."""
+
+    type: ClassVar[str] = "snaptask.identity.v1.password-changed"
+    how: Literal["changed", "reset"]
+    session: str | None
+
+
+class ErasureRequested(Event):
+    """Nobody signs in to the account any more; what it owns is being erased."""
+
+    type: ClassVar[str] = "snaptask.identity.v1.erasure-requested"
+
+
+class AccountErased(Event):
+    """Nothing of the account is left but this record and the tombstone under its id."""
+
+    type: ClassVar[str] = "snaptask.identity.v1.account-erased"

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from shared.errors import Unavailable
+from shared.errors import Invalid, Unavailable
+from shared.identity.blocklist import Blocklist
 
 # OWASP Password Storage Cheat Sheet: 19 MiB, 2 passes, 1 lane; about 22 ms of one core.
 _MEMORY_KIB = 19 * 1024
@@ -57,6 +58,27 @@ class Passwords:
     def is_outdated(self, stored: str) -> bool:
         """Whether `stored` was made with other parameters than today's."""
         return self._hasher.check_needs_rehash(stored)
+
+
+class PasswordPolicy:
+    """What a new password must be; one that was taken stays good when the rules change. `floor`
+    is in code points. Nothing is asked of its composition."""
+
+    def __init__(self, floor: int) -> None:
+        self._floor = floor
+        self._blocklist = Blocklist()
+
+    def check(self, password: str, address: str, pointer: str = "/password") -> None:
+        """`address` is whose password it will be. Raises Invalid."""
+        wanted = normalized(password)
+        if len(wanted) < self._floor:
+            raise _unfit(pointer, f"needs at least {self._floor} characters")
+        if self._blocklist.holds(wanted, address):
+            raise _unfit(pointer, "is one of those that are guessed first")
+
+
+def _unfit(pointer: str, message: str) -> Invalid:
+    return Invalid(errors=[{"pointer": pointer, "message": message}])
 
 
 class Gate:

@@ -1,4 +1,4 @@
-"""What a person can do about who he is. Whether an address is known shows in no answer."""
+"""Signing up and signing in. Whether an address is known shows in no answer, nor in its time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from shared.errors import Invalid, Unauthenticated, Unavailable
-from shared.http import Principal
+from shared.errors import Forbidden, Unauthenticated, Unavailable
+from shared.http import Principal, Source
 from shared.identity.addresses import address_key
+from shared.identity.attempts import Attempts
 from shared.identity.grants import Grants
 from shared.identity.keys import MACKeys
+from shared.identity.mails import MailStore
 from shared.identity.model import (
     Credentials,
     Registration,
@@ -19,36 +21,42 @@ from shared.identity.model import (
     UserRegistered,
     UserView,
 )
-from shared.identity.passwords import Passwords, normalized
+from shared.identity.passwords import PasswordPolicy, Passwords
 from shared.identity.store import ADDRESS, AlreadyExists, IdentityStore, PreconditionFailed
 from shared.ids import derived_id, new_id
 
 
 class IdentityService:
-    """`password_floor` is in code points and holds for new passwords only."""
+    """With `unverified` an account is good before its address is confirmed."""
 
     def __init__(
         self,
         store: IdentityStore,
+        mails: MailStore,
         grants: Grants,
         keys: MACKeys,
         passwords: Passwords,
+        policy: PasswordPolicy,
+        attempts: Attempts,
         *,
-        password_floor: int,
+        unverified: bool,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
+        self._mails = mails
         self._grants = grants
         self._keys = keys
         self._passwords = passwords
-        self._floor = password_floor
+        self._policy = policy
+        self._attempts = attempts
+        self._unverified = unverified
         self._clock = clock
 
-    def register(self, wanted: Credentials) -> Registration:
-        """Registering twice changes nothing; the first password stays."""
-        if len(normalized(wanted.password)) < self._floor:
-            message = f"needs at least {self._floor} characters"
-            raise Invalid(errors=[{"pointer": "/password", "message": message}])
+    def register(self, wanted: Credentials, source: Source) -> Registration:
+        """Registering twice changes nothing; the first password stays. The mail says which it
+        was, and is written elsewhere, so that here both cost the same."""
+        self._policy.check(wanted.password, wanted.email)
+        self._attempts.register(source)
         hashes = self._hashes(wanted.email)
         user_id, now = new_id(), self._clock()
         data = {
@@ -63,16 +71,25 @@ class IdentityService:
         )
         with suppress(AlreadyExists):
             self._store.register(user_id, data, hashes, event)
+        if self._attempts.may_mail(wanted.email, source):
+            self._mails.want("registration", wanted.email, now)
         return Registration(email=wanted.email)
 
-    def login(self, given: Credentials, device: str | None = None) -> TokenPair:
-        """Raises Unauthenticated, the same for an unknown address and for a wrong password."""
+    def login(self, given: Credentials, source: Source, device: str | None = None) -> TokenPair:
+        """Raises Unauthenticated, the same for an unknown address and for a wrong password;
+        Forbidden only to who knows the password."""
+        attempt = self._attempts.sign_in(given.email, source)
         user = self._store.user_by_address(self._hashes(given.email))
         stored = user.password_hash if user else None
-        if not self._passwords.verify(stored, given.password) or user is None:
+        fits = self._passwords.verify(stored, given.password)
+        if not fits or user is None or user.is_erasing:
             raise Unauthenticated("The address and the password do not fit together")
+        if not (user.is_verified or self._unverified):
+            raise Forbidden("Open the link in your mail first; registering again sends another")
         self._strengthen(user, given.password)
-        return self._grants.start(user.id, user.epoch, device)
+        pair = self._grants.start(user.id, user.epoch, device)
+        self._attempts.succeeded(attempt)
+        return pair
 
     def me(self, caller: Principal) -> UserView:
         user = self._store.user(caller.user)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from shared.errors import Forbidden, Invalid, NotFound, Unauthenticated
-from shared.http import Cookie, Header, Principal, Reply, Routes
+from shared.errors import Forbidden, Invalid, NotFound, TooManyRequests, Unauthenticated
+from shared.http import Cookie, Header, Principal, Reply, Routes, Source
+from shared.identity.attempts import Attempts
 from shared.identity.browser import NAME, RefreshCookies
 from shared.identity.devices import device_of
 from shared.identity.grants import Grants
@@ -37,13 +38,15 @@ Tokens = TokenPair | AccessToken
 def add_token_routes(
     routes: Routes,
     identity: IdentityService,
+    attempts: Attempts,
     grants: Grants,
     sessions: Sessions,
     cookies: RefreshCookies,
 ) -> None:
-    @routes.post("/login", errors=(Unauthenticated, Forbidden))
+    @routes.post("/login", errors=(Unauthenticated, Forbidden, TooManyRequests))
     def login(
         body: Credentials,
+        source: Source,
         transport: Transport = None,
         origin: Origin = None,
         site: Site = None,
@@ -52,9 +55,9 @@ def add_token_routes(
         """Sign in; starts a session."""
         if transport is not None:
             cookies.check(origin, site)
-        return _answer(cookies, identity.login(body, device_of(agent)), transport)
+        return _answer(cookies, identity.login(body, source, device_of(agent)), transport)
 
-    @routes.post("/refresh", errors=(Unauthenticated, Forbidden))
+    @routes.post("/refresh", errors=(Unauthenticated, Forbidden, TooManyRequests))
     def refresh(
         body: RefreshRequest | None = None,
         transport: Transport = None,
@@ -66,6 +69,7 @@ def add_token_routes(
         token = _told(body) if transport is None else cookies.token(body, origin, site, kept)
         if token is None:
             raise Unauthenticated
+        attempts.refresh(sessions.named(token))
         return _answer(cookies, grants.refresh(token), transport)
 
     @routes.post("/logout", errors=(Forbidden,))

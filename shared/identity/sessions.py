@@ -75,6 +75,10 @@ class Sessions:
                 continue
         raise Unavailable("This session is being refreshed from many sides")
 
+    def named(self, token: str) -> str:
+        """The session that a genuine token is of, alive or not. Raises Unauthenticated."""
+        return self._genuine(token).session
+
     def end(self, token: str) -> None:
         """Any genuine token of a session ends it; ending twice, or with a token that is none,
         changes nothing and is no error (RFC 7009, section 2.2: nobody could act on it)."""

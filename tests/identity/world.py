@@ -4,6 +4,7 @@ with a clock that the test moves."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,19 +18,25 @@ from flask import Request, Response
 from werkzeug.test import EnvironBuilder
 
 from shared.documents import DocumentStore
+from shared.events.model import Delivered
 from shared.http import App
+from shared.identity.accounts import Accounts
+from shared.identity.attempts import Attempts
 from shared.identity.browser import RefreshCookies
 from shared.identity.grants import Grants
 from shared.identity.http import routes
 from shared.identity.keys import KeyRing, MACKeys, SigningKeys, read_mac_key, read_signing_key
 from shared.identity.live import LiveSessions
-from shared.identity.passwords import Passwords
+from shared.identity.mails import MailRequested, MailStore
+from shared.identity.passwords import PasswordPolicy, Passwords
+from shared.identity.post import Post
 from shared.identity.refresh import RefreshTokens
 from shared.identity.service import IdentityService
 from shared.identity.session_store import SessionStore
 from shared.identity.sessions import Sessions
 from shared.identity.store import IdentityStore
 from shared.identity.tokens import TokenSigner, TokenVerifier
+from shared.mail import Mail, MemoryMailer
 from shared.secrets import MemorySecrets
 from tests.fixtures.stores import memory_documents
 
@@ -40,6 +47,7 @@ ISSUER = "https://snaptask.example/api/auth"
 SIGNING = "projects/p/secrets/signing-key"
 HMAC = "projects/p/secrets/token-hmac"
 PASSWORD = "correct horse"
+HOME = "198.51.100.1"
 
 
 def pem() -> bytes:
@@ -70,6 +78,10 @@ class World:
     secrets: MemorySecrets = field(default_factory=MemorySecrets)
     clock: Clock = field(default_factory=Clock)
     weak: bool = True
+    unverified: bool = True
+    people: int = 1000
+    floor: int = 8
+    mailer: MemoryMailer = field(default_factory=MemoryMailer)
 
     def __post_init__(self) -> None:
         if not self.secrets.versions(SIGNING):
@@ -89,22 +101,41 @@ class World:
         self.passwords = Passwords(memory_kib=8, passes=1) if self.weak else Passwords()
         self.sessions = Sessions(SessionStore(self.documents), self.tokens, clock)
         self.grants = Grants(self.sessions, TokenSigner(self.signing, ISSUER, clock))
+        policy = PasswordPolicy(self.floor)
+        mails = MailStore(self.documents)
+        self.attempts = Attempts(self.documents, self.macs, people=self.people, clock=clock)
         self.service = IdentityService(
             self.store,
+            mails,
             self.grants,
             self.macs,
             self.passwords,
-            password_floor=8,
+            policy,
+            self.attempts,
+            unverified=self.unverified,
             clock=clock,
         )
+        self.accounts = Accounts(
+            self.store, mails, self.macs, self.passwords, policy, self.attempts, clock
+        )
+        self.post_office = Post(mails, self.store, self.macs, self.mailer, ORIGIN, clock)
         verifier = TokenVerifier(self.signing, ISSUER, clock)
         cookies = RefreshCookies([ORIGIN])
         self.app = App(
             "auth",
-            routes(self.service, self.grants, self.sessions, cookies, self.signing),
+            routes(
+                self.service,
+                self.accounts,
+                self.attempts,
+                self.grants,
+                self.sessions,
+                cookies,
+                self.signing,
+            ),
             authenticator=verifier,
             sessions=LiveSessions(self.documents, remembered=0, clock=clock),
             allowed_origins=[ORIGIN],
+            proxies=1,
         )
 
     def call(
@@ -124,11 +155,15 @@ class World:
         )
         return self.app(Request(builder.get_environ()))
 
-    def post(self, path: str, **body: Any) -> Response:
-        return self.call("POST", path, body)
+    def post(
+        self, path: str, *, source: str = HOME, bearer: str | None = None, **body: Any
+    ) -> Response:
+        return self.call("POST", path, body, bearer, {"X-Forwarded-For": source})
 
-    def register(self, email: str = "ada@example.org", password: str = PASSWORD) -> Response:
-        return self.post("/register", email=email, password=password)
+    def register(
+        self, email: str = "ada@example.org", password: str = PASSWORD, source: str = HOME
+    ) -> Response:
+        return self.post("/register", source=source, email=email, password=password)
 
     def login(self, email: str = "ada@example.org", password: str = PASSWORD) -> dict[str, Any]:
         answer = self.post("/login", email=email, password=password)
@@ -138,6 +173,21 @@ class World:
     def signed_in(self) -> dict[str, Any]:
         assert self.register().status_code == 202
         return self.login()
+
+    def deliver_mails(self) -> list[Mail]:
+        """Hands every mail that is wanted to the mail function; returns those sent now."""
+        before = len(self.mailer.mails)
+        for one in self.documents.query("outbox", limit=500):
+            if one.data["type"] == MailRequested.type:
+                event = Delivered(one.id, one.data["type"], one.data["data"], None)
+                self.post_office.deliver(event)
+        return self.mailer.mails[before:]
+
+    def token(self, kind: str) -> str:
+        """Of the last mail that was sent with a link of this kind, after sending what waits."""
+        self.deliver_mails()
+        found = [re.search(rf"/#{kind}=(\S+)", mail.text) for mail in self.mailer.mails]
+        return [match[1] for match in found if match][-1]
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """What waits in the outbox of `snaptask.identity.v1.<kind>`."""

@@ -41,7 +41,12 @@ class Scene:
         self.free = self.ada.medium(OTHER)
         self.ada.made(f"/api/tasks/{self.task}/attach-media", {"mediaId": self.picture})
         self.pending = str(self.ada.ticket(PICTURE, fileName="late.jpg")["mediaId"])
+        self.ada.made("/api/auth/password-reset", {"email": "ada@example.com"})
+        self.ada.made("/api/auth/email", credentials("lovelace"))
         product.settle()
+        self.confirm = product.mailed("verify-email")
+        self.reset = product.mailed("reset-password")
+        self.move = product.mailed("change-email")
         product.person("ada", register=False)
         sessions = self.ada.call("GET", "/api/auth/sessions").get_json()["items"]
         (self.session,) = (str(one["id"]) for one in sessions if not one["current"])
@@ -74,7 +79,29 @@ def credentials(name: str) -> dict[str, str]:
 
 
 OPERATIONS: dict[str, Operation] = {
-    "POST /api/auth/register": Operation("public", 202, lambda scene: credentials("bob")),
+    "POST /api/auth/register": Operation(
+        "public", 202, lambda scene: credentials("bob"), repeats=("links",)
+    ),
+    "POST /api/auth/verify-email": Operation(
+        "public", 204, lambda scene: {"token": scene.confirm, "password": PASSWORD}
+    ),
+    "POST /api/auth/password-reset": Operation(
+        "public", 202, lambda scene: {"email": "ada@example.com"}, repeats=("links",)
+    ),
+    "POST /api/auth/password-reset/confirm": Operation(
+        "public", 204, lambda scene: {"token": scene.reset, "password": "staple battery horse"}
+    ),
+    "POST /api/auth/email": Operation(
+        "own", 202, lambda scene: credentials("king"), repeats=("links",)
+    ),
+    "POST /api/auth/email/confirm": Operation("public", 204, lambda scene: {"token": scene.move}),
+    "POST /api/auth/password": Operation(
+        "own",
+        204,
+        lambda scene: {"currentPassword": PASSWORD, "newPassword": "staple battery horse"},
+    ),
+    "PATCH /api/auth/me": Operation("own", 200, lambda scene: {"name": "Ada King"}),
+    "DELETE /api/auth/me": Operation("own", 202, lambda scene: {"password": PASSWORD}),
     "POST /api/auth/login": Operation(
         "public", 200, lambda scene: credentials("ada"), repeats=("sessions",)
     ),

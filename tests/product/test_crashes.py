@@ -90,14 +90,28 @@ def job(path: str) -> Handler:
 
     def prepare(scene: Scene) -> None:
         scene.ada.task(title="Unheard")
-        put_back(scene.product, days=40)
+        put_back(scene.product, timedelta(days=40))
 
     return Handler(lambda scene: scene.product.job(path), prepare)
 
 
-def put_back(product: Product, days: int) -> None:
-    """As if everything but sessions and users had happened that many days ago."""
-    earlier = timedelta(days=days)
+def post() -> Handler:
+    """A mail is wanted. A sender that died holds it for five minutes, so each try is later."""
+
+    def prepare(scene: Scene) -> None:
+        send(scene, "POST /api/auth/password-reset")
+        assert scene.product.job("/sweep-outbox") == 204
+        scene.message = scene.product.topic.messages[-1]
+
+    def act(scene: Scene) -> int:
+        put_back(scene.product, timedelta(minutes=6))
+        return scene.product.push("mail", scene.message)
+
+    return Handler(act, prepare)
+
+
+def put_back(product: Product, earlier: timedelta) -> None:
+    """As if everything but sessions and users had happened that much earlier."""
 
     def older(value: Any) -> Any:
         return value - earlier if isinstance(value, datetime) else value
@@ -120,6 +134,7 @@ HANDLERS: dict[str, Handler] = {
         for one in DECLARATION.subscriptions
         if one.topic == "snaptask-events"
     },
+    "an event to mail": post(),
     **{f"the job {one.path}": job(one.path) for one in DECLARATION.schedules},
 }
 

@@ -168,10 +168,11 @@ class Project:
 
 
 class Platform:
-    def __init__(self, process: subprocess.Popen[str], url: str, secrets: str) -> None:
+    def __init__(self, process: subprocess.Popen[str], url: str, secrets: str, mail: str) -> None:
         self.process = process
         self.url = url
         self.secrets = secrets
+        self.mail = mail
         self.http = httpx.Client(base_url=url, timeout=30, trust_env=False)
 
     def metadata(self, function: str) -> dict[str, str]:
@@ -232,8 +233,8 @@ def running(
         assert line.startswith("listening "), line
         # Its log must not fill the pipe.
         threading.Thread(target=process.stdout.read, daemon=True).start()
-        _, url, _, secrets = line.split()
-        platform = Platform(process, url, secrets)
+        _, url, _, secrets, _, mail = line.split()
+        platform = Platform(process, url, secrets, mail)
         try:
             yield platform
         finally:
