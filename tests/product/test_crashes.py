@@ -157,7 +157,8 @@ def run(scene: Scene, handler: Handler, watch: FailAt) -> tuple[list[str], int]:
     handler.act(scene)
     last = handler.act(scene)
     product.settle()
-    return _once(product.state(scene.known), handler.repeats), last
+    state = _once(product.state(scene.known), handler.repeats)
+    return state + product.differences(), last
 
 
 def _once(state: list[str], collections: tuple[str, ...]) -> list[str]:
@@ -182,6 +183,7 @@ def test_a_fault_at_any_call_leaves_no_trace(
     prepared = scene.product.snapshot()
     calm = FailAt(_MOST_CALLS, Crash())
     golden = run(scene, handler, calm)
+    assert scene.product.differences() == []
     assert 0 < len(calm.calls) < _MOST_CALLS
     wrong = {}
     for nth, call in enumerate(calm.calls, 1):

@@ -50,6 +50,7 @@ def play() -> tuple[Play, Snapshot]:
 
 def calm(play: Play) -> list[str]:
     play.scene.product.settle()
+    assert play.scene.product.differences() == []
     return play.scene.product.state(play.known)
 
 
