@@ -99,7 +99,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Index:
-    """A composite index: (field, "ASCENDING" | "DESCENDING") in order."""
+    """A composite index: (field, "ASCENDING" | "DESCENDING" | "CONTAINS") in order."""
 
     collection: str
     fields: tuple[tuple[str, str], ...]

@@ -168,6 +168,7 @@ class Noted(MemoryDocuments):
         order: Sequence[Order] = (),
         start_after: Sequence[Any] | None = None,
         limit: int = 100,
+        fields: Sequence[str] = (),
     ) -> Any:
         for index in INDEXES:
             rest = [one for one in INDEXES if one != index]
@@ -176,7 +177,12 @@ class Noted(MemoryDocuments):
             except guard.MissingIndex:
                 self.used.add(index)
         return super().query(
-            collection, where=where, order=order, start_after=start_after, limit=limit
+            collection,
+            where=where,
+            order=order,
+            start_after=start_after,
+            limit=limit,
+            fields=fields,
         )
 
 

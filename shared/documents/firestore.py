@@ -72,6 +72,7 @@ _OPERATORS = {
     ">": "GREATER_THAN",
     ">=": "GREATER_THAN_OR_EQUAL",
     "in": "IN",
+    "array-contains": "ARRAY_CONTAINS",
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -111,10 +112,13 @@ class FirestoreDocuments:
         order: Sequence[Order] = (),
         start_after: Sequence[Any] | None = None,
         limit: int = 100,
+        fields: Sequence[str] = (),
     ) -> list[Document]:
         if self._indexes is not None:
             check_query(collection, where, order, self._indexes)
         query = self._structured(collection, where, order, start_after, limit)
+        for name in fields:
+            query.select.fields.add(field_path=name)
         request = _RunQuery(parent=self._prefix.rstrip("/"), structured_query=query)
         return [
             self._document(answer.document)

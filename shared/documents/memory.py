@@ -60,6 +60,7 @@ class MemoryDocuments:
         order: Sequence[Order] = (),
         start_after: Sequence[Any] | None = None,
         limit: int = 100,
+        fields: Sequence[str] = (),
     ) -> list[Document]:
         if self._indexes is not None:
             check_query(collection, where, order, self._indexes)
@@ -80,7 +81,7 @@ class MemoryDocuments:
                 found.sort(key=lambda d: _rank(_value(d, name)), reverse=direction == "DESCENDING")
             if start_after is not None:
                 found = [doc for doc in found if _is_after(doc, keys, start_after)]
-            return copy.deepcopy(found[:limit])
+            return [_selected(doc, fields) for doc in found[:limit]]
 
     def commit(self, writes: Sequence[Write]) -> str:
         return self._commit(writes)[0]
@@ -138,6 +139,11 @@ class MemoryDocuments:
             data = _kept(write.data)
         data[COMMIT_ID] = commit_id
         return data
+
+
+def _selected(doc: Document, fields: Sequence[str]) -> Document:
+    data = {name: doc.data[name] for name in fields if name in doc.data} if fields else doc.data
+    return Document(doc.path, copy.deepcopy(data), doc.version)
 
 
 def _updated(present: Mapping[str, Any], write: Update | Add) -> dict[str, Any]:
@@ -199,18 +205,21 @@ def _matches(doc: Document, clause: Where) -> bool:
     name, op, wanted = clause
     if name != KEY and name not in doc.data:
         return False
+    if op == "array-contains":
+        have = doc.data.get(name)
+        return isinstance(have, list) and any(_rank(one) == _rank(wanted) for one in have)
     if op == "in":
         return any(_rank(_value(doc, name)) == _rank(one) for one in wanted)
-    have, want = _rank(_value(doc, name)), _rank(wanted)
+    mine, want = _rank(_value(doc, name)), _rank(wanted)
     if op == "==":
-        return have == want
-    if have[0] != want[0]:
+        return mine == want
+    if mine[0] != want[0]:
         return False
     return {
-        "<": have < want,
-        "<=": have <= want,
-        ">": have > want,
-        ">=": have >= want,
+        "<": mine < want,
+        "<=": mine <= want,
+        ">": mine > want,
+        ">=": mine >= want,
     }[op]
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 Direction = Literal["ASCENDING", "DESCENDING"]
-Operator = Literal["==", "<", "<=", ">", ">=", "in"]
+Operator = Literal["==", "<", "<=", ">", ">=", "in", "array-contains"]
 Where = tuple[str, Operator, Any]
 Order = tuple[str, Direction]
 
@@ -128,9 +128,11 @@ class DocumentStore(Protocol):
         order: Sequence[Order] = (),
         start_after: Sequence[Any] | None = None,
         limit: int = 100,
+        fields: Sequence[str] = (),
     ) -> list[Document]:
         """Documents in `order`; `start_after` gives one value per order field (an id for
-        `__name__`). Raises `MissingIndex` when no declared index serves the query."""
+        `__name__`). With `fields` the documents hold only those of them. Raises `MissingIndex`
+        when no declared index serves the query."""
         ...
 
     def commit(self, writes: Sequence[Write]) -> str:

@@ -94,3 +94,25 @@ def test_a_moment_in_another_zone_is_the_same_place() -> None:
 def test_no_text_does_anything_but_being_refused(text: str) -> None:
     with pytest.raises(Invalid):
         cursors.decode(text, SCOPE)
+
+
+@given(st.text("0123456789abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=200))
+def test_a_cursor_in_a_list_of_keys_keeps_the_key(key: str) -> None:
+    identifier = new_id()
+    cursor = cursors.encode_key(key, identifier, SCOPE)
+    assert cursors.decode_key(cursor, SCOPE) == (key, identifier)
+    with pytest.raises(Invalid):
+        cursors.decode_key(cursor, ("another", "list"))
+
+
+@pytest.mark.parametrize(
+    "key", ["", "A", "a b", "é", "a\n", "x" * 201, "2026-11-25T12:00:00+00:00", 7, None, ["a"]]
+)
+def test_what_is_no_key_is_no_cursor_of_a_list_of_keys(key: Any) -> None:
+    with pytest.raises(Invalid):
+        cursors.decode_key(evil(stamp=key), SCOPE)
+
+
+def test_a_moment_is_asked_for_where_a_list_is_of_moments() -> None:
+    with pytest.raises(Invalid):
+        cursors.decode(cursors.encode_key("abc", new_id(), SCOPE), SCOPE)

@@ -539,3 +539,42 @@ def test_a_query_that_single_fields_serve_needs_no_declaration(documents: Docume
         ([], [("__name__", "ASCENDING")]),
     ):
         assert documents.query("anything", where=where, order=order) == []  # type: ignore[arg-type]
+
+
+def test_a_list_is_asked_for_what_it_contains(documents: DocumentStore) -> None:
+    for name, tags in {"a": ["x", "y"], "b": ["y"], "c": [], "d": "y", "e": None, "f": [1]}.items():
+        documents.commit([Create(f"things/{name}", {"tags": tags})])
+    documents.commit([Create("things/g", {})])
+
+    def found(wanted: object) -> list[str]:
+        where: Any = [("tags", "array-contains", wanted)]
+        return [doc.id for doc in documents.query("things", where=where)]
+
+    assert found("y") == ["a", "b"]
+    assert found("x") == ["a"]
+    assert found(1) == ["f"]
+    assert found("") == found("xy") == found(None) == []
+
+
+def test_a_query_can_take_some_fields_only(documents: DocumentStore) -> None:
+    documents.commit([Create("things/a", {"n": 1, "m": [2], "o": {"p": 3}})])
+    whole = present(documents, "things/a")
+    (part,) = documents.query("things", fields=["m", "none", "commitId"])
+    assert part.data == {"m": [2], "commitId": whole.commit_id}
+    assert (part.id, part.version) == (whole.id, whole.version)
+    documents.commit([Update("things/a", {"n": 2}, version=part.version)])
+    assert stored(documents, "things/a") == {"n": 2, "m": [2], "o": {"p": 3}}
+
+
+def test_a_query_of_lists_needs_an_index_made_for_lists(documents: DocumentStore) -> None:
+    newest: Any = [("createdAt", "DESCENDING"), ("__name__", "DESCENDING")]
+    own, tagged = ("owner", "==", "ada"), ("labels", "array-contains", "x")
+    for where, order in (
+        ([tagged], newest),
+        ([own, tagged], newest),
+        ([own, tagged], []),
+        ([tagged, ("tags", "array-contains", "y")], []),
+        ([own, ("status", "array-contains", "open")], newest),
+    ):
+        with pytest.raises(MissingIndex):
+            documents.query("tasks", where=where, order=order)  # type: ignore[arg-type]
