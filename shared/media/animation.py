@@ -76,4 +76,9 @@ def _encoded(image: Image.Image, frames: int, target: tuple[int, int]) -> bytes:
         quality=_QUALITY,
         method=_EFFORT,
     )
-    return content.getvalue()
+    made = bytearray(content.getvalue())
+    if any(picture.mode == "RGBA" for picture in pictures) and made[12:16] == b"VP8X":
+        # libwebp looks only at the parts that it encoded, and an opaque part on a clear canvas
+        # would come out on black (RFC 9649, 2.7: the alpha flag of the extended header).
+        made[20] |= 0x10
+    return bytes(made)

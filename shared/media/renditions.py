@@ -163,17 +163,17 @@ def _decoded(data: bytes, found: Outline, side: int) -> _Decoded:
     if found.type == "image/heic":
         return _decoded_heic(data, found, side)
     with Image.open(BytesIO(data), formats=[_FORMATS[found.type]]) as image:
-        # Of an AVIF the largest item was counted, which its alpha or a hidden one may be.
-        if image.size != (found.width, found.height) and found.type != "image/avif":
-            raise Rejected("corrupt")
-        _check_area(image.size, found)
-        profile, orientation = image.info.get("icc_profile"), orientation_of(image)
+        _check_size(image.size, found)
+        # Before the decode, which may leave a JPEG at a fraction of it.
+        width, height = image.size
+        profile = image.info.get("icc_profile")
+        # Pillow turns a TIFF by itself while loading it.
+        orientation = 1 if found.type == "image/tiff" else orientation_of(image)
         taken = captured_at(image.getexif)
         small = shrunk(image, fit(image.size, side))
         if found.type == "image/png" and _ends_blank(image) and not png_has_all_rows(data):
             raise Rejected("truncated")
     small = turned(in_srgb(small, profile), orientation)
-    width, height = image.size
     return _Decoded(small, (height, width) if orientation >= 5 else (width, height), taken)
 
 
@@ -182,7 +182,7 @@ def _decoded_heic(data: bytes, found: Outline, side: int) -> _Decoded:
     from shared.media.heic import Heic
 
     picture = Heic(data)
-    _check_area(picture.size, found)
+    _check_size(picture.size, found)
     picture.load()
     target = fit(picture.size, side)
     small = averaged(
@@ -196,8 +196,15 @@ def _decoded_heic(data: bytes, found: Outline, side: int) -> _Decoded:
     )
 
 
-def _check_area(size: tuple[int, int], found: Outline) -> None:
-    if size[0] * size[1] > found.width * found.height:
+def _check_size(size: tuple[int, int], found: Outline) -> None:
+    """What is about to be decoded is what was found. Of HEIC and AVIF the largest item was, which
+    may be a coded block or a hidden picture, and they and TIFF may tell the turned size."""
+    known = (found.width, found.height)
+    if found.type in ("image/heic", "image/avif"):
+        fits = size[0] * size[1] <= known[0] * known[1]
+    else:
+        fits = size == known or (found.type == "image/tiff" and size == known[::-1])
+    if not fits:
         raise Rejected("corrupt")
 
 
