@@ -69,6 +69,9 @@ keys: $(STAMP) ## the keys of the running local cloud and their age
 openapi: $(STAMP) ## write docs/openapi.json from the route tables
 	$(BIN)/python -m tools.openapi
 
+deadletters: $(STAMP) ## what failed too often, in the local cloud (tools.deadletters show, replay, drop)
+	$(BIN)/python -m tools.deadletters list
+
 screenshots: $(STAMP) ## take the README's pictures, while `make dev` runs
 	$(BIN)/python -m tools.screenshots
 

@@ -115,6 +115,7 @@ class Plan:
             "PLATFORM_CALLER": self.account("platform"),
             "SCANNER": self.address("scanner"),
             "EVENTS_TOPIC": self.topic("snaptask-events"),
+            "DEAD_LETTER_TOPIC": self.topic("snaptask-dead-letters"),
         }
 
     def _runtime(self, function: Function) -> dict[str, str]:

@@ -35,12 +35,13 @@ class Topic:
 
 @dataclass(frozen=True)
 class Subscription:
-    """A push subscription of ours; every one has a retry policy and a dead-letter topic."""
+    """A push subscription of ours; every one has a retry policy and a dead-letter topic, but for
+    the one that takes in the dead letters: it never gives up."""
 
     name: str
     topic: str
     function: str
-    dead_letter_topic: str
+    dead_letter_topic: str | None
     ack_deadline: int = 600
     min_backoff: int = 10
     max_backoff: int = 600
@@ -150,7 +151,7 @@ DECLARATION = Declaration(
         # Renditions can be made again from the medium, so they need no second copy.
         Bucket("renditions", "RENDITIONS_BUCKET", ("GET", "HEAD"), False, 0),
     ),
-    topics=(Topic("snaptask-events"), Topic("snaptask-dead-letters")),
+    topics=(Topic("snaptask-events"), Topic("snaptask-redrive"), Topic("snaptask-dead-letters")),
     subscriptions=(
         Subscription("activity", "snaptask-events", "activity", "snaptask-dead-letters"),
         Subscription(
@@ -160,6 +161,10 @@ DECLARATION = Declaration(
             "snaptask-dead-letters",
             types=("snaptask.identity.v1.mail-requested",),
         ),
+        # Tells the thumbnails function again of an object, in the form of a storage notification:
+        # Eventarc's own topic takes no message of ours.
+        Subscription("redrive", "snaptask-redrive", "thumbnails", "snaptask-dead-letters"),
+        Subscription("dead-letters", "snaptask-dead-letters", "deadletters", None),
     ),
     functions=(
         # argon2id takes 19 MiB a hash and one core: two at a time, the rest are cheap reads.
@@ -243,6 +248,7 @@ DECLARATION = Declaration(
                 "RENDITIONS_BUCKET",
                 "STORAGE_ENDPOINT",
                 "EVENTS_TOPIC",
+                "DEAD_LETTER_TOPIC",
                 "SCANNER",
             ),
         ),
@@ -286,6 +292,7 @@ DECLARATION = Declaration(
                 "TOKEN_HMAC_SECRET",
             ),
         ),
+        Function("deadletters", "event", 3008, 512, 1, 8, 8, 60, env=(*_COMMON, *_EVENTS)),
     ),
     schedules=(
         Schedule("outbox-sweep", "maintenance", "/sweep-outbox", "* * * * *", local_every=2),
@@ -325,6 +332,10 @@ DECLARATION = Declaration(
             (("task", "ASCENDING"), ("createdAt", "ASCENDING"), ("__name__", "ASCENDING")),
         ),
         Index(
+            "deadLetters",
+            (("state", "ASCENDING"), ("lastAt", "DESCENDING"), ("__name__", "DESCENDING")),
+        ),
+        Index(
             "sessions",
             (
                 ("user", "ASCENDING"),
@@ -341,6 +352,9 @@ DECLARATION = Declaration(
         ("links", "expireAt"),
         ("inbox", "expireAt"),
         ("idempotency", "expireAt"),
+        ("deliveryErrors", "expireAt"),
+        # Only of those that were replayed or dropped; a dead one waits for a person.
+        ("deadLetters", "expireAt"),
     ),
     secrets=(
         Secret(

@@ -78,13 +78,13 @@ def messages(package: str, name: str) -> Any:
             sys.modules.pop(path, None)
 
 
-def make_channel(target: str, emulator: str) -> Any:
-    """A channel to `target`, authorized as the function's account; or, when the environment
-    variable `emulator` names one, a plain channel there. Calls nobody yet."""
+def make_channel(target: str, emulator: str, tokens: AccessTokens | None = None) -> Any:
+    """A channel to `target`, authorized as the function's account or by `tokens`; or, when the
+    environment variable `emulator` names one, a plain channel there. Calls nobody yet."""
     address = os.environ.get(emulator)
     if address:
         return grpc.insecure_channel(address, options=_OPTIONS)
-    authorized = grpc.metadata_call_credentials(_Authorization(MetadataTokens()))
+    authorized = grpc.metadata_call_credentials(_Authorization(tokens or MetadataTokens()))
     credentials = grpc.composite_channel_credentials(grpc.ssl_channel_credentials(), authorized)
     return grpc.secure_channel(target, credentials, options=_OPTIONS)
 

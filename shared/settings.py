@@ -156,6 +156,7 @@ class MaintenanceSettings(_Publishing):
 
 
 class ThumbnailsSettings(_Publishing):
+    dead_letter_topic: Text
     inbox_bucket: Text
     media_bucket: Text
     renditions_bucket: Text

@@ -27,6 +27,7 @@ WHOLE = {
     "INBOX_BUCKET": "inbox",
     "MEDIA_BUCKET": "media",
     "EVENTS_TOPIC": "projects/p/topics/t",
+    "DEAD_LETTER_TOPIC": "projects/p/topics/d",
     "SIGNING_KEY_SECRET": "projects/p/secrets/a",
     "TOKEN_HMAC_SECRET": "projects/p/secrets/b",
     "SCANNER": "10.0.0.3:3310",

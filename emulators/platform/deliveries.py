@@ -60,7 +60,7 @@ def routes(declaration: Declaration, project: str) -> list[Route]:
             f"{prefix}/{s.name}",
             s.function,
             _push_form(f"{prefix}/{s.name}", s.types),
-            s.max_attempts,
+            s.max_attempts if s.dead_letter_topic else None,
         )
         for s in declaration.subscriptions
     ]

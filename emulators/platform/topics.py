@@ -67,9 +67,13 @@ def provision(
 def _topics(declaration: Declaration) -> list[str]:
     names = {topic.name for topic in declaration.topics}
     names |= {s.topic for s in declaration.subscriptions}
-    names |= {s.dead_letter_topic for s in declaration.subscriptions}
+    names |= _dead_letter_topics(declaration)
     names |= {eventarc_topic(f.trigger.bucket) for f in declaration.functions if f.trigger}
     return sorted(names)
+
+
+def _dead_letter_topics(declaration: Declaration) -> set[str]:
+    return {s.dead_letter_topic for s in declaration.subscriptions if s.dead_letter_topic}
 
 
 def _subscriptions(
@@ -86,7 +90,7 @@ def _subscriptions(
             )
     for declared in declaration.subscriptions:
         yield _push(declared, project, backoff)
-    for topic in sorted({s.dead_letter_topic for s in declaration.subscriptions}):
+    for topic in sorted(_dead_letter_topics(declaration)):
         yield types.Subscription(
             name=f"projects/{project}/subscriptions/{kept_subscription(topic)}",
             topic=f"projects/{project}/topics/{topic}",
@@ -100,16 +104,18 @@ def _push(
 ) -> types.Subscription:
     """Pulled by the deliveries, though the function sees a push: the emulator's own push is
     slower, takes two at a time and carries no token."""
-    return types.Subscription(
+    subscription = types.Subscription(
         name=f"projects/{project}/subscriptions/{declared.name}",
         topic=f"projects/{project}/topics/{declared.topic}",
         ack_deadline_seconds=declared.ack_deadline,
         retry_policy=_retry(backoff or (declared.min_backoff, declared.max_backoff)),
-        dead_letter_policy=types.DeadLetterPolicy(
+    )
+    if declared.dead_letter_topic:
+        subscription.dead_letter_policy = types.DeadLetterPolicy(
             dead_letter_topic=f"projects/{project}/topics/{declared.dead_letter_topic}",
             max_delivery_attempts=declared.max_attempts,
-        ),
-    )
+        )
+    return subscription
 
 
 def _retry(backoff: tuple[float, float]) -> types.RetryPolicy:

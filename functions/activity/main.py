@@ -11,12 +11,15 @@ from flask import Request, Response
 
 from shared.activity.audit import AuditTrail
 from shared.documents.firestore import FirestoreDocuments
+from shared.events.failures import Failures
 from shared.events.http import Receiver, platform_sender
 from shared.settings import EventSettings
 
 settings = EventSettings.read(os.environ)
-audit = AuditTrail(FirestoreDocuments(settings.google_cloud_project))
-receiver = Receiver("activity", platform_sender(settings), on_message=audit.record)
+documents = FirestoreDocuments(settings.google_cloud_project)
+audit = AuditTrail(documents)
+sender = platform_sender(settings)
+receiver = Receiver("activity", sender, on_message=audit.record, failures=Failures(documents))
 
 
 @functions_framework.http

@@ -10,6 +10,7 @@ import functions_framework
 from flask import Request, Response
 
 from shared.documents.firestore import FirestoreDocuments
+from shared.events.failures import Failures
 from shared.events.http import Receiver, platform_sender
 from shared.identity.keys import mac_keys
 from shared.identity.mails import MailStore
@@ -29,7 +30,8 @@ post = Post(
     SMTPMailer(server_of(settings, secrets), settings.mail_from),
     settings.app_url,
 )
-receiver = Receiver("mail", platform_sender(settings), on_message=post.deliver)
+sender = platform_sender(settings)
+receiver = Receiver("mail", sender, on_message=post.deliver, failures=Failures(documents))
 
 
 @functions_framework.http

@@ -10,6 +10,7 @@ import functions_framework
 from flask import Request, Response
 
 from shared.documents.firestore import FirestoreDocuments
+from shared.events.failures import Failures
 from shared.events.http import Receiver, platform_sender
 from shared.events.outbox import Outbox
 from shared.events.pubsub import PubSubPublisher
@@ -29,7 +30,10 @@ pipeline = Pipeline(
     Buckets(settings.inbox_bucket, settings.media_bucket, settings.renditions_bucket),
     scanner(settings.scanner),
 )
-receiver = Receiver("thumbnails", platform_sender(settings), on_finalized=pipeline)
+failures = Failures(documents, PubSubPublisher(settings.dead_letter_topic))
+receiver = Receiver(
+    "thumbnails", platform_sender(settings), on_finalized=pipeline, failures=failures
+)
 
 
 @functions_framework.http

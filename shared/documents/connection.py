@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import grpc
 
+from shared.access_token import AccessTokens
 from shared.breaker import Breaker
 from shared.errors import Unavailable
 from shared.grpc_api import Tries, is_transient, make_channel, messages, streamed, unary
@@ -39,8 +40,9 @@ T = TypeVar("T")
 class Connection:
     """To one database. Connects with the first call; `close` ends it."""
 
-    def __init__(self, database: str) -> None:
+    def __init__(self, database: str, tokens: AccessTokens | None = None) -> None:
         self._database = database
+        self._tokens = tokens
         self._lock = threading.Lock()
         self._methods: Methods | None = None
         self._breaker = Breaker("The database", self._probe)
@@ -88,12 +90,12 @@ class Connection:
     def _connected(self) -> Methods:
         with self._lock:
             if self._methods is None:
-                self._methods = Methods(self._database)
+                self._methods = Methods(self._database, self._tokens)
             return self._methods
 
     def _probe(self) -> None:
         """Ask over a new channel for a document that is not there; keep the channel."""
-        fresh = Methods(self._database)
+        fresh = Methods(self._database, self._tokens)
         request = _BatchGet(
             database=self._database, documents=[f"{self._database}/documents/probes/none"]
         )
@@ -111,8 +113,8 @@ class Connection:
 class Methods:
     """The three methods in use, on one channel."""
 
-    def __init__(self, database: str) -> None:
-        self.channel = make_channel(_TARGET, _EMULATOR)
+    def __init__(self, database: str, tokens: AccessTokens | None) -> None:
+        self.channel = make_channel(_TARGET, _EMULATOR, tokens)
         metadata = [
             ("x-goog-request-params", f"database={quote(database, safe='')}"),
             ("google-cloud-resource-prefix", database),

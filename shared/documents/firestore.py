@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 
+from shared.access_token import AccessTokens
 from shared.documents.connection import Connection
 from shared.documents.indexes import Index, check_query
 from shared.documents.model import (
@@ -80,14 +81,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class FirestoreDocuments:
     """The default database of `project`; with FIRESTORE_EMULATOR_HOST set, the emulator's.
 
-    `indexes` turns the index guard on, for tests: the emulator itself would answer.
+    `indexes` turns the index guard on, for tests: the emulator itself would answer. `tokens` are
+    somebody's who is no function.
     """
 
-    def __init__(self, project: str, indexes: Sequence[Index] | None = None) -> None:
+    def __init__(
+        self,
+        project: str,
+        indexes: Sequence[Index] | None = None,
+        tokens: AccessTokens | None = None,
+    ) -> None:
         self._database = f"projects/{project}/databases/(default)"
         self._prefix = f"{self._database}/documents/"
         self._indexes = indexes
-        self._connection = Connection(self._database)
+        self._connection = Connection(self._database, tokens)
 
     def get(self, path: str) -> Document | None:
         return self.get_all([path]).get(path)

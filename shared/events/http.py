@@ -13,6 +13,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 from flask import Request, Response
@@ -25,6 +26,7 @@ from shared.errors import (
     TooLarge,
     Unauthenticated,
 )
+from shared.events.failures import REDRIVE, Delivery, Failures, raw_message, told_again
 from shared.events.model import Delivered, FinalizedObject, delivered, notification
 from shared.http.json import loads
 from shared.http.problems import problem
@@ -60,9 +62,10 @@ def platform_sender(settings: SenderSettings) -> Sender | None:
 
 
 class Receiver:
-    """`on_finalized` takes storage events, `on_message` messages of our topics, `jobs` the
-    schedules' paths. `sender` is None only in the cloud, where IAM has checked the caller before
-    the function sees the request."""
+    """`on_finalized` takes storage events, `on_message` messages of our topics, `on_letter`
+    dead letters as they come, `jobs` the schedules' paths. `sender` is None only in the cloud,
+    where IAM has checked the caller before the function sees the request. What fails is told to
+    `failures`."""
 
     def __init__(
         self,
@@ -71,13 +74,17 @@ class Receiver:
         *,
         on_finalized: Callable[[FinalizedObject], None] | None = None,
         on_message: Callable[[Delivered], None] | None = None,
+        on_letter: Callable[[Mapping[str, Any]], None] | None = None,
         jobs: Mapping[str, Callable[[], object]] | None = None,
+        failures: Failures | None = None,
     ) -> None:
         self._name = name
         self._sender = sender
         self._on_finalized = on_finalized
         self._on_message = on_message
+        self._on_letter = on_letter
         self._jobs = jobs or {}
+        self._failures = failures
 
     def __call__(self, request: Request) -> Response:
         answer = self._answer(request)
@@ -117,20 +124,36 @@ class Receiver:
         if job is not None:
             job()
             return
-        if request.path != "/" or not (self._on_finalized or self._on_message):
+        if request.path != "/" or not (self._on_finalized or self._on_message or self._on_letter):
             raise NotFound
         body = _body(request)
-        kind = request.headers.get("ce-type")
-        if kind == FINALIZED and self._on_finalized:
-            self._on_finalized(FinalizedObject.from_resource(body))
+        if request.headers.get("ce-type") == FINALIZED and self._on_finalized:
+            event = FinalizedObject.from_resource(body)
+            told_at = _moment(request.headers.get("ce-time"))
+            handler, delivery = self._on_finalized, Delivery(REDRIVE, told_again(event), told_at)
+            self._try(delivery, lambda: handler(event))
             return
         message = body.get("message")
         if not isinstance(message, dict):
             raise MalformedRequest("The event is of no known form")
+        if self._on_letter:
+            self._on_letter(message)
+            return
+        source = str(body.get("subscription", "")).rpartition("/")[2]
+        self._try(Delivery(source, raw_message(message)), lambda: self._take(message))
+
+    def _take(self, message: Mapping[str, Any]) -> None:
         if self._on_finalized:
             self._on_finalized(notification(message))
         elif self._on_message:
             self._on_message(delivered(message))
+
+    def _try(self, delivery: Delivery, handle: Callable[[], None]) -> None:
+        try:
+            handle()
+        except Exception as error:
+            if self._failures is None or not self._failures.note(delivery, error):
+                raise
 
 
 def _body(request: Request) -> Mapping[str, Any]:
@@ -144,3 +167,12 @@ def _body(request: Request) -> Mapping[str, Any]:
     if not isinstance(body, dict):
         raise MalformedRequest("The event is no JSON object")
     return body
+
+
+def _moment(text: str | None) -> datetime | None:
+    """An event's time; None for one that says none, or none with a zone."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import grpc
 
+from shared.access_token import AccessTokens
 from shared.errors import Unavailable
 from shared.grpc_api import Tries, make_channel, messages, unary
 
@@ -25,10 +26,11 @@ _BUDGET = 5.0
 
 
 class PubSubPublisher:
-    """`topic` is a full name, `projects/P/topics/T`."""
+    """`topic` is a full name, `projects/P/topics/T`; `tokens` are somebody's who is no function."""
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, tokens: AccessTokens | None = None) -> None:
         self._topic = topic
+        self._tokens = tokens
         self._lock = threading.Lock()
         self._channel: Any = None
         self._call: Callable[..., Any] | None = None
@@ -59,6 +61,6 @@ class PubSubPublisher:
     def _connected(self) -> Callable[..., Any]:
         with self._lock:
             if self._call is None:
-                self._channel = make_channel(_TARGET, _EMULATOR)
+                self._channel = make_channel(_TARGET, _EMULATOR, self._tokens)
                 self._call = unary(self._channel, "/google.pubsub.v1.Publisher/Publish", _Answer)
             return self._call

@@ -432,8 +432,9 @@ def test_every_declared_topic_and_trigger_is_there(project: Project) -> None:
     found = {s.name.rpartition("/")[2]: s.topic.rpartition("/")[2] for s in listed}
     for declared in DECLARATION.subscriptions:
         assert found[declared.name] == declared.topic
-        kept = topics.kept_subscription(declared.dead_letter_topic)
-        assert found[kept] == declared.dead_letter_topic
+        if declared.dead_letter_topic:
+            kept = topics.kept_subscription(declared.dead_letter_topic)
+            assert found[kept] == declared.dead_letter_topic
     for function in DECLARATION.functions:
         if function.trigger:
             topic = topics.eventarc_topic(function.trigger.bucket)
