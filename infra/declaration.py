@@ -298,6 +298,7 @@ DECLARATION = Declaration(
         Schedule("outbox-sweep", "maintenance", "/sweep-outbox", "* * * * *", local_every=2),
         # Hourly, because retiring goes on in rounds; most runs list two secrets and end.
         Schedule("rotate-keys", "maintenance", "/rotate-keys", "23 * * * *", local_every=3600),
+        Schedule("erase-accounts", "maintenance", "/erase-accounts", "*/5 * * * *", local_every=30),
         Schedule("expire-uploads", "maintenance", "/expire-uploads", "*/5 * * * *", local_every=30),
     ),
     indexes=(

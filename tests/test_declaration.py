@@ -221,6 +221,8 @@ def test_no_query_is_made_outside_the_stores_above() -> None:
         "shared/events/deadletters.py",
         "shared/events/outbox.py",
         "shared/identity/claims.py",
+        "shared/identity/erasure.py",
+        "shared/identity/export.py",
         "shared/identity/session_store.py",
         "shared/media/store.py",
         "shared/tasks/store.py",

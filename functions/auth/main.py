@@ -14,6 +14,7 @@ from shared.http import App
 from shared.identity.accounts import Accounts
 from shared.identity.attempts import Attempts
 from shared.identity.browser import RefreshCookies
+from shared.identity.export import Export, Section
 from shared.identity.grants import Grants
 from shared.identity.http import routes
 from shared.identity.keys import mac_keys, signing_keys
@@ -50,10 +51,20 @@ identity = IdentityService(
     unverified=settings.sign_in_unverified,
 )
 accounts = Accounts(store, mails, macs, passwords, policy, attempts)
+export = Export(
+    documents,
+    [
+        Section("sessions", "user"),
+        Section("tasks"),
+        Section("attachments"),
+        Section("media"),
+        Section("audit"),
+    ],
+)
 cookies = RefreshCookies(settings.allowed_origins)
 app = App(
     "auth",
-    routes(identity, accounts, attempts, grants, sessions, cookies, signing),
+    routes(identity, accounts, attempts, export, grants, sessions, cookies, signing),
     # Its own keys, not its own JWKS address: a function should not call itself to answer.
     authenticator=TokenVerifier(signing, settings.issuer),
     # Asked every time: what is changed here is who may come in.

@@ -14,6 +14,7 @@ from shared.events.http import Receiver, platform_sender
 from shared.events.outbox import Outbox
 from shared.events.pubsub import PubSubPublisher
 from shared.identity.claims import AddressClaims
+from shared.identity.erasure import Erasure, OwnedDocuments
 from shared.identity.keys import mac_keys
 from shared.identity.rotation import KeyRotation, mac_policy, signing_policy
 from shared.media.expiry import UploadExpiry
@@ -34,6 +35,16 @@ rotation = KeyRotation(
         mac_policy(settings.token_hmac_secret, claims.renewed),
     ],
 )
+erasure = Erasure(
+    documents,
+    [
+        OwnedDocuments(documents, "attachments"),
+        OwnedDocuments(documents, "tasks"),
+        OwnedDocuments(documents, "sessions", "user"),
+        OwnedDocuments(documents, "links", "user"),
+        OwnedDocuments(documents, "audit"),
+    ],
+)
 receiver = Receiver(
     "maintenance",
     platform_sender(settings),
@@ -41,6 +52,7 @@ receiver = Receiver(
         "/sweep-outbox": outbox.sweep,
         "/expire-uploads": expiry.run,
         "/rotate-keys": rotation.run,
+        "/erase-accounts": erasure.run,
     },
 )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from shared.http.incoming import Incoming
 from shared.http.logs import Log
 from shared.http.model import Authenticator, Model, Reply, SessionCheck
 from shared.http.places import Places, places_of_threads
-from shared.http.problems import SECURITY_HEADERS, Answer, make_answer, problem
+from shared.http.problems import SECURITY_HEADERS, Answer, make_answer, problem, stream_answer
 from shared.http.routes import Route, Routes
 
 if TYPE_CHECKING:
@@ -142,7 +142,11 @@ class _Endpoint:
     def _answer(self, result: Any, incoming: Incoming) -> Answer:
         if not isinstance(result, Reply):
             return make_answer(self._serialize(result), self.route.status)
-        answer = make_answer(self._serialize(result.body), result.status or self.route.status)
+        status = result.status or self.route.status
+        if isinstance(result.body, Iterator):
+            answer = stream_answer(result.body, status)
+        else:
+            answer = make_answer(self._serialize(result.body), status)
         for name, value in result.headers.items():
             answer.headers[name] = value
         if result.etag is not None:

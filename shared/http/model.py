@@ -8,7 +8,7 @@ pass snake_case names and lists for tuples.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Generic, Protocol, TypeVar
 
@@ -95,7 +95,8 @@ class UploadedFile:
 
 
 class Reply(Generic[T]):
-    """A body with what the plain return value cannot say: status, entity tag, headers.
+    """A body with what the plain return value cannot say: status, entity tag, headers. The body
+    may be an iterator of bytes, which make the JSON that the type promises while it is sent.
 
     Raises ValueError for a header that could start another one (CR, LF, any control or
     non-ASCII character), so that a value of a user cannot split the answer.
@@ -105,7 +106,7 @@ class Reply(Generic[T]):
 
     def __init__(
         self,
-        body: T,
+        body: T | Iterator[bytes],
         *,
         status: int | None = None,
         etag: str | None = None,

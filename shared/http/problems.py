@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from flask import Response
 from werkzeug.datastructures import Headers
@@ -35,6 +36,12 @@ def make_answer(body: bytes, status: int, content_type: str | None = JSON) -> An
     if content_type and body:
         headers["Content-Type"] = content_type
     return Answer(body, status, headers)
+
+
+def stream_answer(chunks: Iterator[bytes], status: int) -> Answer:
+    """JSON that is made while it is sent. What fails on the way cuts it off; nothing else can be
+    said any more."""
+    return Answer(chunks, status, Headers({"Content-Type": JSON}))
 
 
 def problem(error: ProductError, request_id: str | None = None) -> Answer:

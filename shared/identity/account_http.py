@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from shared.errors import Conflict, TooManyRequests, Unauthenticated
-from shared.http import Principal, Routes, Source
+from shared.http import Principal, Reply, Routes, Source
 from shared.identity.accounts import Accounts
+from shared.identity.attempts import Attempts
+from shared.identity.export import Export
 from shared.identity.model import (
     AddressGiven,
     Confirmation,
     EmailChange,
+    ExportView,
     LinkFollowed,
     NewPassword,
     PasswordChange,
@@ -18,7 +23,9 @@ from shared.identity.model import (
 )
 
 
-def add_account_routes(routes: Routes, accounts: Accounts) -> None:
+def add_account_routes(
+    routes: Routes, accounts: Accounts, attempts: Attempts, export: Export
+) -> None:
     @routes.post("/verify-email", errors=(Unauthenticated, Conflict, TooManyRequests))
     def verify_email(body: Verification, source: Source) -> None:
         """Confirm the address with the mailed token and the password."""
@@ -53,6 +60,12 @@ def add_account_routes(routes: Routes, accounts: Accounts) -> None:
     def change_email(body: LinkFollowed, source: Source) -> None:
         """Take the other address with the token mailed to it."""
         accounts.change_email(body.token, source)
+
+    @routes.post("/export", errors=(TooManyRequests,))
+    def export_all(caller: Principal) -> Reply[ExportView]:
+        """Read everything that is stored about the caller."""
+        attempts.export(caller.user)
+        return Reply(export.of(caller.user, datetime.now(UTC)))
 
     @routes.delete("/me", status=202, errors=(Conflict, TooManyRequests))
     def erase(body: Confirmation, caller: Principal) -> None:

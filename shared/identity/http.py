@@ -8,6 +8,7 @@ from shared.identity.account_http import add_account_routes
 from shared.identity.accounts import Accounts
 from shared.identity.attempts import Attempts
 from shared.identity.browser import RefreshCookies
+from shared.identity.export import Export
 from shared.identity.grants import Grants
 from shared.identity.keys import SigningKeys
 from shared.identity.model import Credentials, KeySet, Registration, UserView
@@ -23,6 +24,7 @@ def routes(
     identity: IdentityService,
     accounts: Accounts,
     attempts: Attempts,
+    export: Export,
     grants: Grants,
     sessions: Sessions,
     cookies: RefreshCookies,
@@ -36,7 +38,7 @@ def routes(
         return identity.register(body, source)
 
     add_token_routes(routes, identity, attempts, grants, sessions, cookies)
-    add_account_routes(routes, accounts)
+    add_account_routes(routes, accounts, attempts, export)
     add_session_routes(routes, sessions, cookies)
 
     @routes.get("/me", live=True)

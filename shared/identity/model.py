@@ -131,6 +131,16 @@ class UserChange(Model):
     name: Name | None = None
 
 
+class ExportView(Model):
+    """Everything stored about the caller, by collection. A document without `complete` at its
+    end was cut off."""
+
+    exported_at: datetime
+    user: dict[str, Any]
+    collections: dict[str, tuple[dict[str, Any], ...]]
+    complete: Literal[True]
+
+
 class UserView(Model):
     id: str
     email: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,6 +23,7 @@ from shared.http import App
 from shared.identity.accounts import Accounts
 from shared.identity.attempts import Attempts
 from shared.identity.browser import RefreshCookies
+from shared.identity.export import Export, Section
 from shared.identity.grants import Grants
 from shared.identity.http import routes
 from shared.identity.keys import KeyRing, MACKeys, SigningKeys, read_mac_key, read_signing_key
@@ -81,6 +82,7 @@ class World:
     unverified: bool = True
     people: int = 1000
     floor: int = 8
+    sections: Sequence[Section] = (Section("sessions", "user"), Section("tasks"))
     mailer: MemoryMailer = field(default_factory=MemoryMailer)
 
     def __post_init__(self) -> None:
@@ -127,6 +129,7 @@ class World:
                 self.service,
                 self.accounts,
                 self.attempts,
+                Export(self.documents, self.sections),
                 self.grants,
                 self.sessions,
                 cookies,

@@ -101,6 +101,7 @@ OPERATIONS: dict[str, Operation] = {
         lambda scene: {"currentPassword": PASSWORD, "newPassword": "staple battery horse"},
     ),
     "PATCH /api/auth/me": Operation("own", 200, lambda scene: {"name": "Ada King"}),
+    "POST /api/auth/export": Operation("own", 200),
     "DELETE /api/auth/me": Operation("own", 202, lambda scene: {"password": PASSWORD}),
     "POST /api/auth/login": Operation(
         "public", 200, lambda scene: credentials("ada"), repeats=("sessions",)
