@@ -13,7 +13,7 @@ from flask import Response
 
 from shared.ids import derived_id
 from tests.fixtures.product import Product, Snapshot
-from tests.product.operations import OPERATIONS, Scene, documented, send
+from tests.product.operations import OPERATIONS, Scene, credentials, documented, send
 
 NOBODYS = derived_id("nobody's")
 PROTECTED = [name for name, operation in OPERATIONS.items() if operation.access != "public"]
@@ -94,3 +94,20 @@ def test_a_session_that_ended_gets_in_no_more(scene: Scene, name: str) -> None:
     before = scene.product.state(scene.known)
     assert send(scene, name).status_code == 401
     assert scene.product.state(scene.known) == before
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_a_deleted_account_gets_in_no_more(scene: Scene, name: str) -> None:
+    assert send(scene, "DELETE /api/auth/me").status_code == 202
+    before = scene.product.state(scene.known)
+    assert send(scene, name).status_code == 401
+    assert scene.product.state(scene.known) == before
+
+
+def test_a_deleted_account_signs_in_no_more_and_cannot_be_told_from_none(scene: Scene) -> None:
+    assert send(scene, "DELETE /api/auth/me").status_code == 202
+    refused = send(scene, "POST /api/auth/login")
+    nobody = scene.product.call("POST", "/api/auth/login", credentials("nobody"))
+    assert refused.status_code == 401
+    assert what(refused) == what(nobody)
+    assert send(scene, "POST /api/auth/refresh").status_code == 401
