@@ -6,7 +6,6 @@ replies. A route without a row fails the test that compares it with docs/openapi
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,11 @@ from tools.openapi import DOCUMENT
 
 PICTURE = pictures.saved(pictures.photo(60, 40), "JPEG")
 OTHER = pictures.saved(pictures.photo(40, 60), "JPEG")
+# Of our own: those of werkzeug's client are at times longer than RFC 2046 has them.
+_BOUNDARY = "boundary"
+_FORM = (
+    f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name=file; filename=holiday.jpg\r\n\r\n"
+).encode() + (OTHER + f"\r\n--{_BOUNDARY}--\r\n".encode())
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 assert checked_traceparent(TRACE)
 
@@ -170,7 +174,7 @@ def send(
         token = None
     options: dict[str, Any] = {}
     if operation.upload:
-        options["data"] = {"file": (io.BytesIO(OTHER), "holiday.jpg")}
+        options = {"data": _FORM, "content_type": f"multipart/form-data; boundary={_BOUNDARY}"}
     body = operation.body(scene) if operation.body else None
     return scene.product.call(method, path, body, bearer=token, headers=headers, **options)
 
