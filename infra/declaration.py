@@ -187,6 +187,11 @@ DECLARATION = Declaration(
                 "SIGN_IN_UNVERIFIED",
                 "PEOPLE_PER_SOURCE",
                 "TRUSTED_PROXIES",
+                # Empty unless somebody signs in with Google or another issuer; the keys of
+                # Google are at https://www.googleapis.com/oauth2/v3/certs.
+                "OIDC_ISSUER",
+                "OIDC_CLIENT_ID",
+                "OIDC_JWKS_URL",
             ),
         ),
         Function(
@@ -351,6 +356,7 @@ DECLARATION = Declaration(
         ("rateLimits", "expireAt"),
         ("mails", "expireAt"),
         ("links", "expireAt"),
+        ("signInProofs", "expireAt"),
         ("inbox", "expireAt"),
         ("idempotency", "expireAt"),
         ("deliveryErrors", "expireAt"),

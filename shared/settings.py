@@ -93,6 +93,19 @@ class AuthSettings(Settings):
     people_per_source: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     # In front of the function (shared/http/source.py): 1 on Cloud Run, 2 behind a load balancer.
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = 1
+    # Signing in by another issuer's word is off unless all three are there.
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_jwks_url: str = ""
+
+    def _contradictions(self) -> list[str]:
+        names = ("oidc_issuer", "oidc_client_id", "oidc_jwks_url")
+        missing = [name for name in names if not getattr(self, name)]
+        wrong = [f"{name.upper()}: is needed with the others" for name in missing]
+        # Keys that came in the clear could be anybody's.
+        if self.environment == "production" and self.oidc_jwks_url.startswith("http:"):
+            return ["OIDC_JWKS_URL: must be https"]
+        return wrong if len(missing) < len(names) else []
 
 
 class TasksSettings(_Tokens):

@@ -25,6 +25,7 @@ from shared.identity.refresh import RefreshTokens
 from shared.identity.service import IdentityService
 from shared.identity.session_store import SessionStore
 from shared.identity.sessions import Sessions
+from shared.identity.sign_in_http import provider_sign_in
 from shared.identity.store import IdentityStore
 from shared.identity.tokens import TokenSigner, TokenVerifier
 from shared.secrets import SecretManager
@@ -55,6 +56,7 @@ export = Export(
     documents,
     [
         Section("sessions", "user"),
+        Section("identities", "user"),
         Section("tasks"),
         Section("attachments"),
         Section("media"),
@@ -62,9 +64,10 @@ export = Export(
     ],
 )
 cookies = RefreshCookies(settings.allowed_origins)
+provider = provider_sign_in(settings, documents, grants, macs)
 app = App(
     "auth",
-    routes(identity, accounts, attempts, export, grants, sessions, cookies, signing),
+    routes(identity, accounts, attempts, export, grants, sessions, cookies, provider, signing),
     # Its own keys, not its own JWKS address: a function should not call itself to answer.
     authenticator=TokenVerifier(signing, settings.issuer),
     # Asked every time: what is changed here is who may come in.

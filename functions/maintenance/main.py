@@ -42,6 +42,7 @@ erasure = Erasure(
         OwnedDocuments(documents, "tasks"),
         OwnedDocuments(documents, "sessions", "user"),
         OwnedDocuments(documents, "links", "user"),
+        OwnedDocuments(documents, "identities", "user"),
         OwnedDocuments(documents, "audit"),
     ],
 )

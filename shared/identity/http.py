@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from shared.errors import TooManyRequests
 from shared.http import Principal, Reply, Routes, Source
 from shared.identity.account_http import add_account_routes
@@ -15,6 +17,10 @@ from shared.identity.model import Credentials, KeySet, Registration, UserView
 from shared.identity.service import IdentityService
 from shared.identity.session_http import add_session_routes, add_token_routes
 from shared.identity.sessions import Sessions
+from shared.identity.sign_in_http import add_sign_in_routes
+
+if TYPE_CHECKING:
+    from shared.identity.sign_in import ProviderSignIn
 
 # Seconds; part of the time for which a key is announced before it signs (keys.ANNOUNCED).
 _KEYS_FRESH = 300
@@ -28,6 +34,7 @@ def routes(
     grants: Grants,
     sessions: Sessions,
     cookies: RefreshCookies,
+    provider: ProviderSignIn | None,
     keys: SigningKeys,
 ) -> Routes:
     routes = Routes(tag="auth")
@@ -40,6 +47,7 @@ def routes(
     add_token_routes(routes, identity, attempts, grants, sessions, cookies)
     add_account_routes(routes, accounts, attempts, export)
     add_session_routes(routes, sessions, cookies)
+    add_sign_in_routes(routes, provider, cookies)
 
     @routes.get("/me", live=True)
     def me(caller: Principal) -> UserView:

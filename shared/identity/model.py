@@ -20,6 +20,8 @@ LONGEST_PASSWORD = 256
 # Ours have about 70 characters.
 _LONGEST_REFRESH_TOKEN = 200
 _LONGEST_NAME = 80
+# Google's have about 1,200.
+_LONGEST_ID_TOKEN = 8192
 
 
 def checked_name(value: str) -> str:
@@ -69,6 +71,23 @@ class AccessToken(Model):
     access_token: str = Field(repr=False)
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 -- A word, no secret.
     expires_in: int
+
+
+class SignInStart(Model):
+    """What a page needs to ask the issuer for an ID token; `expiresIn` is in seconds."""
+
+    issuer: str
+    client_id: str
+    nonce: str
+    proof: str = Field(repr=False)
+    expires_in: int
+
+
+class IDTokenGiven(Model):
+    """The issuer's token, and the proof that this sign-in was begun by who finishes it."""
+
+    id_token: Annotated[str, Field(max_length=_LONGEST_ID_TOKEN, repr=False)]
+    proof: Annotated[str, Field(max_length=_LONGEST_REFRESH_TOKEN, repr=False)]
 
 
 class SessionView(Model):

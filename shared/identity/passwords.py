@@ -109,6 +109,11 @@ def normalized(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
+def unusable_hash() -> str:
+    """For an account without a password: verifying against it costs the same and never fits."""
+    return _nobodys_hash(_MEMORY_KIB, _PASSES, _LANES)
+
+
 def _nobodys_hash(memory_kib: int, passes: int, lanes: int) -> str:
     """Verifying against it costs what any other costs. Its digest is random, so that no password
     fits, and nothing is hashed at start-up to make it."""

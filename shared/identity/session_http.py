@@ -55,7 +55,7 @@ def add_token_routes(
         """Sign in; starts a session."""
         if transport is not None:
             cookies.check(origin, site)
-        return _answer(cookies, identity.login(body, source, device_of(agent)), transport)
+        return given(cookies, identity.login(body, source, device_of(agent)), transport)
 
     @routes.post("/refresh", errors=(Unauthenticated, Forbidden, TooManyRequests))
     def refresh(
@@ -70,7 +70,7 @@ def add_token_routes(
         if token is None:
             raise Unauthenticated
         attempts.refresh(sessions.named(token))
-        return _answer(cookies, grants.refresh(token), transport)
+        return given(cookies, grants.refresh(token), transport)
 
     @routes.post("/logout", errors=(Forbidden,))
     def logout(
@@ -113,7 +113,7 @@ def _told(body: RefreshRequest | None) -> str:
     return body.refresh_token
 
 
-def _answer(cookies: RefreshCookies, pair: TokenPair, transport: str | None) -> Reply[Tokens]:
+def given(cookies: RefreshCookies, pair: TokenPair, transport: str | None) -> Reply[Tokens]:
     if transport is None:
         return Reply(pair)
     body, headers = cookies.given(pair)

@@ -40,7 +40,12 @@ class IdentityStore:
         self._documents = documents
 
     def register(
-        self, user_id: str, data: Mapping[str, Any], hashes: Sequence[str], event: Event
+        self,
+        user_id: str,
+        data: Mapping[str, Any],
+        hashes: Sequence[str],
+        event: Event,
+        *also: Write,
     ) -> None:
         """Raises AlreadyExists when the address has an owner."""
         claim = {
@@ -52,6 +57,7 @@ class IdentityStore:
             [
                 *(Create(f"emails/{one}", claim) for one in hashes),
                 Create(f"users/{user_id}", {**data, "schemaVersion": SCHEMA_VERSION}),
+                *also,
                 outbox.stored(event),
             ]
         )

@@ -114,11 +114,11 @@ class TokenVerifier:
             raise ValueError("not a token of ours")
         signed, _, signature = token.rpartition(".")
         header, _, payload = signed.partition(".")
-        key = self._keys.public_key(_kid(_members(header)))
+        key = self._keys.public_key(_kid(members(header)))
         if key is None:
             raise ValueError("an unknown key")
-        key.verify(_decode(signature), signed.encode())
-        claims = _members(payload)
+        key.verify(decoded(signature), signed.encode())
+        claims = members(payload)
         self._check(claims)
         return claims
 
@@ -154,7 +154,7 @@ def _read_jwk(jwk: Mapping[str, Any]) -> Ed25519PublicKey:
         raise ValueError("not an Ed25519 key")
     if jwk.get("use", "sig") != "sig" or jwk.get("alg", _ALGORITHM) != _ALGORITHM:
         raise ValueError("for another use")
-    return Ed25519PublicKey.from_public_bytes(_decode(jwk["x"]))
+    return Ed25519PublicKey.from_public_bytes(decoded(jwk["x"]))
 
 
 def _kid(header: Mapping[str, Any]) -> str:
@@ -167,8 +167,8 @@ def _kid(header: Mapping[str, Any]) -> str:
     return kid
 
 
-def _members(part: str) -> Mapping[str, Any]:
-    value = loads(_decode(part))
+def members(part: str) -> Mapping[str, Any]:
+    value = loads(decoded(part))
     if not isinstance(value, dict):
         raise ValueError("not an object")
     return value
@@ -182,7 +182,7 @@ def _encode(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _decode(part: str) -> bytes:
+def decoded(part: str) -> bytes:
     """Base64url in its one canonical form, or two texts would be one token. Raises ValueError."""
     raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     if _encode(raw) != part:

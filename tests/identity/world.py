@@ -26,6 +26,7 @@ from shared.identity.browser import RefreshCookies
 from shared.identity.export import Export, Section
 from shared.identity.grants import Grants
 from shared.identity.http import routes
+from shared.identity.id_tokens import IDTokens
 from shared.identity.keys import KeyRing, MACKeys, SigningKeys, read_mac_key, read_signing_key
 from shared.identity.live import LiveSessions
 from shared.identity.mails import MailRequested, MailStore
@@ -35,6 +36,7 @@ from shared.identity.refresh import RefreshTokens
 from shared.identity.service import IdentityService
 from shared.identity.session_store import SessionStore
 from shared.identity.sessions import Sessions
+from shared.identity.sign_in import ProviderSignIn
 from shared.identity.store import IdentityStore
 from shared.identity.tokens import TokenSigner, TokenVerifier
 from shared.mail import Mail, MemoryMailer
@@ -84,6 +86,7 @@ class World:
     floor: int = 8
     sections: Sequence[Section] = (Section("sessions", "user"), Section("tasks"))
     mailer: MemoryMailer = field(default_factory=MemoryMailer)
+    id_tokens: IDTokens | None = None
 
     def __post_init__(self) -> None:
         if not self.secrets.versions(SIGNING):
@@ -121,6 +124,9 @@ class World:
             self.store, mails, self.macs, self.passwords, policy, self.attempts, clock
         )
         self.post_office = Post(mails, self.store, self.macs, self.mailer, ORIGIN, clock)
+        self.provider = self.id_tokens and ProviderSignIn(
+            self.documents, self.id_tokens, self.grants, self.macs, clock
+        )
         verifier = TokenVerifier(self.signing, ISSUER, clock)
         cookies = RefreshCookies([ORIGIN])
         self.app = App(
@@ -133,6 +139,7 @@ class World:
                 self.grants,
                 self.sessions,
                 cookies,
+                self.provider,
                 self.signing,
             ),
             authenticator=verifier,

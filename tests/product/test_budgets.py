@@ -41,6 +41,9 @@ BUDGETS: dict[str, Spent] = {
     "POST /api/auth/refresh": Spent(4, 2, 2),
     "POST /api/auth/logout": Spent(2, 1, 2),
     "POST /api/auth/logout-all": Spent(3, 3, 2),
+    # Where no other issuer is configured.
+    "POST /api/auth/provider/start": Spent(0, 0, 0),
+    "POST /api/auth/provider": Spent(0, 0, 0),
     "GET /api/auth/sessions": Spent(3, 5, 0),
     "DELETE /api/auth/sessions/{session_id}": Spent(3, 3, 2),
     "GET /api/auth/me": Spent(2, 3, 0),
