@@ -6,6 +6,7 @@ if nothing had been: documents, objects, events, the audit trail.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -110,6 +111,34 @@ def post() -> Handler:
     return Handler(act, prepare)
 
 
+def letter() -> Handler:
+    """An event that its subscriber never took."""
+
+    def prepare(scene: Scene) -> None:
+        scene.ada.task(title="Refused")
+        assert scene.product.job("/sweep-outbox") == 204
+        data, attributes = scene.product.topic.messages[-1]
+        source = {
+            "CloudPubSubDeadLetterSourceSubscription": "activity",
+            "CloudPubSubDeadLetterSourceDeliveryCount": "10",
+        }
+        scene.message = data, attributes | source
+
+    return Handler(lambda scene: scene.product.push("deadletters", scene.message), prepare)
+
+
+def redriven() -> Handler:
+    """A finalize event that came too old, or whose letter is replayed, over our own topic."""
+    arriving = finalize(PICTURE)
+
+    def act(scene: Scene) -> int:
+        attributes = {"eventType": "OBJECT_FINALIZE", "payloadFormat": "JSON_API_V1"}
+        message = json.dumps(scene.arrived).encode(), attributes
+        return scene.product.push("thumbnails", message)
+
+    return Handler(act, arriving.prepare)
+
+
 def put_back(product: Product, earlier: timedelta) -> None:
     """As if everything but sessions and users had happened that much earlier."""
 
@@ -135,8 +164,17 @@ HANDLERS: dict[str, Handler] = {
         if one.topic == "snaptask-events"
     },
     "an event to mail": post(),
+    "an event to thumbnails": redriven(),
+    "an event to deadletters": letter(),
     **{f"the job {one.path}": job(one.path) for one in DECLARATION.schedules},
 }
+
+
+def test_whatever_is_subscribed_to_or_triggered_is_here() -> None:
+    wanted = {f"an event to {one.function}" for one in DECLARATION.subscriptions}
+    assert {name for name in HANDLERS if name.startswith("an event to")} == wanted
+    triggered = [one.name for one in DECLARATION.functions if one.trigger]
+    assert triggered == ["thumbnails"]
 
 
 @pytest.fixture(scope="module")
