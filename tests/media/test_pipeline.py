@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import itertools
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from shared.documents import DocumentStore
-from shared.errors import Unavailable
+from shared.errors import Conflict, NotFound, Unavailable
+from shared.events.model import FinalizedObject
+from shared.media import renditions
 from shared.media.gallery import Gallery
-from shared.media.model import inbox_name
+from shared.media.model import MediaFilter, inbox_name
+from shared.media.scan import NoScanner
 from tests.fixtures import pictures
 from tests.fixtures.api import ADA, Links
 from tests.fixtures.scanner import EVIL
 from tests.fixtures.stores import documents as documents
-from tests.media.world import NOON, PHOTO, MediaWorld
+from tests.fixtures.stores import memory_documents
+from tests.media.world import NOON, PHOTO, Crash, FailAt, MediaWorld
 
 ARRIVED = "snaptask.media.v1.arrived"
 READY = "snaptask.media.v1.ready"
@@ -242,3 +249,246 @@ def test_a_fault_of_ours_rejects_nobodys_picture(
         world.pipeline(event)
     assert world.medium(media_id).state == "scanning"
     assert world.names("inbox") == [event.name]
+
+
+# What is said while it is looked at
+
+
+def test_what_arrived_is_scanning_before_anything_is_said_about_it(world: MediaWorld) -> None:
+    media_id = world.announce(PHOTO)
+    event = world.put(media_id, PHOTO)
+    seen: dict[str, Any] = {}
+
+    def look(name: str) -> None:
+        if name == "scan":
+            seen.update(world.medium(media_id).fields)
+
+    world.watch = look
+    world.pipeline(event)
+    assert (seen["state"], seen["pinned"]) == ("scanning", str(event.generation))
+    assert "generation" not in seen
+
+
+def test_nothing_is_decoded_that_was_not_scanned(
+    world: MediaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[bytes] = []
+    monkeypatch.setattr("shared.media.pipeline.make", lambda content, _: decoded.append(content))
+    for content in (PHOTO + EVIL, PHOTO + b"x" * 10_000_000):
+        assert world.medium(world.upload(content)).state == "rejected"
+    world.scanner.down = True
+    with pytest.raises(Unavailable):
+        world.upload(PHOTO)
+    assert decoded == []
+    assert [len(one) for one in world.scanner.seen] == [len(PHOTO + EVIL), len(PHOTO) + 10_000_000]
+
+
+def test_without_the_scanner_a_medium_stays_scanning_and_recovers_alone(world: MediaWorld) -> None:
+    media_id = world.announce(PHOTO)
+    event = world.put(media_id, PHOTO)
+    world.scanner.down = True
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            world.pipeline(event)
+        assert world.medium(media_id).state == "scanning"
+        assert world.names("inbox") == [event.name]
+        assert world.names("media") == world.names("renditions") == []
+    with pytest.raises(Conflict):
+        gallery(world).download_url(ADA, media_id)
+    world.scanner.down = False
+    world.pipeline(event)
+    assert world.medium(media_id).state == "ready"
+    assert world.told() == [ARRIVED, READY]
+
+
+def test_an_infected_file_is_never_readable_and_gives_its_room_back(world: MediaWorld) -> None:
+    media_id = world.announce(PHOTO + EVIL)
+    copied: list[str] = []
+    world.watch = lambda name: copied.append(name) if name in ("copy", "write") else None
+    world.pipeline(world.put(media_id, PHOTO + EVIL))
+    assert copied == []
+    assert world.objects.objects == {}
+    with pytest.raises(Conflict):
+        gallery(world).download_url(ADA, media_id)
+    usage = world.store.usage(ADA)
+    assert (usage.used, usage.reserved) == (0, 0)
+
+
+def test_who_scanned_what_is_on_the_medium(world: MediaWorld) -> None:
+    fields = world.medium(world.upload(PHOTO)).fields
+    assert (fields["scannedBy"], fields["scannedAt"]) == ("a fake", NOON)
+    assert fields["sha256"] == hashlib.sha256(PHOTO).hexdigest()
+    assert fields["recipe"] == renditions.RECIPE
+    assert fields["contentType"] == "image/jpeg"
+
+
+def test_without_any_scanner_the_medium_says_that_nobody_did(world: MediaWorld) -> None:
+    world.pipeline._scanner = NoScanner()
+    fields = world.medium(world.upload(PHOTO)).fields
+    assert (fields["state"], fields["scannedBy"], fields["scannedAt"]) == ("ready", None, None)
+
+
+# Several uploads under one name
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_of_three_uploads_under_one_name_the_last_is_it_in_any_order(
+    documents: DocumentStore, order: tuple[int, ...]
+) -> None:
+    """Only an operator, or an attacker with the bucket's key, replaces an object in the inbox."""
+    world = MediaWorld(documents)
+    media_id = world.announce(PHOTO)
+    events = [world.put(media_id, PHOTO) for _ in range(3)]
+    for number in order:
+        world.pipeline(events[number])
+    medium = world.medium(media_id)
+    assert medium.state == "ready"
+    assert medium.fields["generation"] == str(events[2].generation)
+    assert world.names("media") == [medium.media_name]
+    assert len(world.names("renditions")) == 3
+
+
+def test_what_a_replaced_upload_promoted_before_its_crash_goes(world: MediaWorld) -> None:
+    media_id = world.announce(PHOTO)
+    first = world.put(media_id, PHOTO)
+
+    def crash(name: str) -> None:
+        if name == "after write":
+            raise Crash
+
+    world.watch = crash
+    with pytest.raises(Crash):
+        world.pipeline(first)
+    world.watch = lambda _: None
+    assert world.names("media") == [f"{media_id}/{first.generation}"]
+    second = world.put(media_id, PHOTO)
+    world.pipeline(second)
+    assert world.names("media") == [f"{media_id}/{second.generation}"]
+    assert {name.split("/")[1] for name in world.names("renditions")} == {str(second.generation)}
+
+
+class SwapAt:
+    """A watch that replaces the upload at the nth call; `events` tell of it."""
+
+    def __init__(self, nth: int, world: MediaWorld, media_id: str) -> None:
+        self.left = nth
+        self.world = world
+        self.media_id = media_id
+        self.events: list[FinalizedObject] = []
+
+    def __call__(self, _: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.events.append(self.world.put(self.media_id, PHOTO + EVIL))
+
+
+def test_a_swap_while_it_is_scanned_never_promotes_what_was_not() -> None:
+    """At each call of the first delivery; then the event of the swapped object comes."""
+    counted = MediaWorld(memory_documents())
+    calls = FailAt(0, Crash())
+    counted.watch = calls
+    counted.upload(PHOTO)
+    for nth in range(1, len(calls.calls) + 1):
+        world = MediaWorld(memory_documents())
+        media_id = world.announce(PHOTO)
+        event = world.put(media_id, PHOTO)
+        swap = SwapAt(nth, world, media_id)
+        world.watch = swap
+        world.pipeline(event)
+        world.watch = lambda _: None
+        world.pipeline(swap.events[0])
+        for (bucket, _), (_, content, _) in world.objects.objects.items():
+            assert bucket != "media" or content == PHOTO, nth
+        assert world.medium(media_id).state in ("ready", "rejected"), nth
+        assert world.names("inbox") == [], nth
+
+
+# The same bytes again
+
+
+def test_the_same_bytes_again_are_scanned_but_neither_made_nor_kept_twice(
+    world: MediaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = world.medium(world.upload(PHOTO))
+    monkeypatch.setattr("shared.media.pipeline.make", None)
+    second = world.medium(world.upload(PHOTO))
+    assert second.state == "ready"
+    assert second.media_name == first.media_name
+    assert second.rendition_name(320) == first.rendition_name(320)
+    assert second.fields["thumbhash"] == first.fields["thumbhash"]
+    assert world.names("media") == [first.media_name]
+    assert len(world.names("renditions")) == 3
+    assert world.scanner.seen == [PHOTO, PHOTO]
+
+
+def test_the_same_bytes_at_the_same_moment_are_kept_once(documents: DocumentStore) -> None:
+    world = MediaWorld(documents)
+    media = [world.announce(PHOTO) for _ in range(4)]
+    events = [world.put(media_id, PHOTO) for media_id in media]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(world.pipeline, events))
+    ready = [world.medium(media_id) for media_id in media]
+    assert [one.state for one in ready] == ["ready"] * 4
+    assert len({one.media_name for one in ready}) == 1
+    assert world.names("media") == [ready[0].media_name]
+    assert len(world.names("renditions")) == 3
+    assert world.names("inbox") == []
+
+
+# Documents
+
+
+PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\nstartxref\n9\n%%EOF\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [(PDF, "application/pdf"), (b"buy milk\n", "text/plain")]
+)
+def test_a_document_is_ready_without_a_preview(
+    world: MediaWorld, content: bytes, kind: str
+) -> None:
+    media_id = world.upload(content, kind)
+    view = gallery(world).read(ADA, media_id)
+    assert (view.state, view.content_type, view.size) == ("ready", kind, len(content))
+    assert (view.width, view.height, view.thumbhash, view.thumbnail_url) == (None,) * 4
+    assert view.renditions == ()
+    assert gallery(world).find(ADA, MediaFilter()).items[0].thumbnail_url is None
+    assert kind in gallery(world).download_url(ADA, media_id)
+    with pytest.raises(NotFound):
+        gallery(world).thumbnail_url(ADA, media_id, 320)
+    assert world.names("renditions") == []
+    _, stored, served_as = world.objects.objects["media", world.medium(media_id).media_name]
+    assert (stored, served_as) == (content, kind)
+
+
+def test_what_was_detected_replaces_what_was_declared(world: MediaWorld) -> None:
+    content = pictures.heic(pictures.photo(80, 60))
+    media_id = world.upload(content, "image/heif")
+    assert world.medium(media_id).fields["contentType"] == "image/heic"
+    assert gallery(world).read(ADA, media_id).width == 80
+
+
+def test_the_view_tells_look_colour_and_moment(world: MediaWorld) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769).update({0x9003: "2024:05:01 12:30:00", 0x9011: "+02:00"})
+    media_id = world.upload(pictures.saved(pictures.photo(80, 60), "JPEG", exif=exif))
+    view = gallery(world).read(ADA, media_id)
+    assert view.captured_at == "2024-05-01T12:30:00+02:00"
+    assert len(view.color or "") == 7
+    assert view.thumbhash
+    assert [one.animated for one in view.renditions] == [False] * 3
+
+
+def test_a_moment_that_is_still_to_come_is_not_kept(world: MediaWorld) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769)[0x9003] = "2027:05:01 12:30:00"
+    media_id = world.upload(pictures.saved(pictures.photo(80, 60), "JPEG", exif=exif))
+    assert world.medium(media_id).fields["capturedAt"] is None
+
+
+def test_an_animation_says_that_it_moves(world: MediaWorld) -> None:
+    media_id = world.upload(pictures.animation("GIF"), "image/gif")
+    view = gallery(world).read(ADA, media_id)
+    assert [one.animated for one in view.renditions] == [True] * 3

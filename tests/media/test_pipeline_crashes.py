@@ -15,11 +15,22 @@ from shared.events.model import FinalizedObject
 from shared.ids import derived_id
 from shared.media.objects import ObjectVersion
 from tests.fixtures import pictures
+from tests.fixtures.scanner import EVIL
 from tests.fixtures.stores import memory_documents
 from tests.media.world import PHOTO, Crash, FailAt, MediaWorld, outage
 
 GOOD = ("good", PHOTO, "image/jpeg")
 BAD = ("bad", PHOTO[:-2], "image/jpeg")
+VIRUS = ("virus", PHOTO + EVIL, "image/jpeg")
+TEXT = ("text", b"buy milk", "text/plain")
+MOVING = ("moving", pictures.animation("GIF"), "image/gif")
+KINDS = {
+    "a good picture": GOOD,
+    "a bad one": BAD,
+    "a virus": VIRUS,
+    "a text": TEXT,
+    "one that moves": MOVING,
+}
 MOST_CALLS = 100
 
 
@@ -63,7 +74,7 @@ def unhealed(
     return wrong
 
 
-@pytest.mark.parametrize("upload", [GOOD, BAD], ids=["a good picture", "a bad one"])
+@pytest.mark.parametrize("upload", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("fault", [Crash, outage], ids=["killed", "outage"])
 def test_a_fault_at_any_call_is_healed_by_the_next_deliveries(
     upload: tuple[str, bytes, str], fault: Callable[[], BaseException]
@@ -102,6 +113,9 @@ def test_three_deliveries_of_everything_in_any_order_end_the_same(seed: int) -> 
         BAD,
         ("png", pictures.saved(pictures.photo(90, 60), "PNG"), "image/png"),
         ("svg", b"<svg/>" * 20, "image/jpeg"),
+        VIRUS,
+        TEXT,
+        MOVING,
     ]
     worlds = [MediaWorld(memory_documents()) for _ in range(2)]
     for world in worlds:
@@ -118,6 +132,31 @@ def test_three_deliveries_of_everything_in_any_order_end_the_same(seed: int) -> 
         world.watch = _calm
         world.outbox.sweep()
     assert worlds[0].state() == worlds[1].state()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_bytes_three_times_in_any_order_are_kept_once(seed: int) -> None:
+    """Which of them came first is a matter of chance; that one did, is not."""
+    chance = random.Random(seed)
+    world = MediaWorld(memory_documents())
+    events = [arrive(world, name, PHOTO, "image/jpeg") for name in ("a", "b", "c")] * 3
+    chance.shuffle(events)
+    for event in events:
+        world.watch = FailAt(chance.randint(1, 30), chance.choice([outage(), Crash()]))
+        try:
+            world.pipeline(event)
+        except (ProductError, Crash):
+            events.append(event)
+    world.watch = _calm
+    world.outbox.sweep()
+    media = [world.medium(derived_id(name)) for name in ("a", "b", "c")]
+    assert [one.state for one in media] == ["ready"] * 3
+    assert {one.media_name for one in media} == set(world.names("media"))
+    assert len(world.names("media")) == 1
+    assert len(world.names("renditions")) == 3
+    assert world.names("inbox") == []
+    usage = world.store.usage(media[0].owner)
+    assert (usage.used, usage.reserved, usage.count) == (3 * len(PHOTO), 0, 3)
 
 
 def _calm(_: str) -> None:
