@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import requests
 from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
 from google.api_core.retry import Retry
-from google.auth.credentials import Credentials
+from google.auth.credentials import AnonymousCredentials
+
+from shared.later import imported_later
+
+# A twelfth of this function's cold start is cryptography for key files, which the client imports
+# and which are not used here.
+imported_later("google.oauth2.service_account")
+
 from google.cloud.storage import Blob, Client
 from google.cloud.storage.retry import DEFAULT_RETRY
 
@@ -29,7 +36,7 @@ class CloudStorageObjects:
     def __init__(self, project: str, endpoint: str, tokens: AccessTokens | None = None) -> None:
         self._project = project
         self._endpoint = endpoint
-        self._account = _Account(tokens or MetadataTokens())
+        self._tokens = tokens or MetadataTokens()
         self._lock = threading.Lock()
         self._client: Client | None = None
 
@@ -117,24 +124,25 @@ class CloudStorageObjects:
             if self._client is None:
                 self._client = Client(
                     project=self._project,
-                    credentials=self._account,
+                    credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+                    _http=_Session(self._tokens),
                     client_options={"api_endpoint": self._endpoint},
                 )
             return self._client
 
 
-class _Account(Credentials):
-    """Our tokens in the client's form; they know themselves when to be renewed."""
+class _Session(requests.Session):
+    """In place of the client's own session: our tokens know themselves when to be renewed, after a
+    401 another one than the kept would not mend anything, and nothing is asked of google.auth."""
 
     def __init__(self, tokens: AccessTokens) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._tokens = tokens
+        self.auth = self._signed
 
-    def before_request(self, request: Any, method: str, url: str, headers: dict[str, str]) -> None:
-        headers["authorization"] = f"Bearer {self._tokens.token()}"
-
-    def refresh(self, request: Any) -> None:
-        """Called after a 401, which another token than the kept one would not mend."""
+    def _signed(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._tokens.token()}"
+        return request
 
 
 def _downloaded(blob: Blob) -> bytes | None:
