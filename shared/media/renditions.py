@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -58,6 +59,8 @@ _FORMATS = {
     "image/avif": "AVIF",
     "image/tiff": "TIFF",
 }
+# Those that Pillow does not load with the first picture.
+_PLUGINS = {"image/avif": "Avif", "image/tiff": "Tiff"}
 # What a client may call it as well.
 _ALIASES = {"image/heif": "image/heic"}
 Source = BinaryIO | Path | str
@@ -130,6 +133,7 @@ def render(source: Source, sizes: Sequence[int] = SIZES, declared: str | None = 
 
 def make(data: bytes, found: Outline, sizes: Sequence[int] = SIZES) -> Rendered:
     """Decode a checked picture once, wholly, and make each size; raises Rejected."""
+    _load_plugins(found.type)
     with _rejections(), bounded_memory():
         decoded = _decoded(data, found, max(sizes))
         moving = animated(data, _FORMATS[found.type], sizes) if may_move(found) else {}
@@ -140,6 +144,13 @@ def make(data: bytes, found: Outline, sizes: Sequence[int] = SIZES) -> Rendered:
         colour=colour_of(decoded.image),
         captured_at=decoded.captured_at,
     )
+
+
+def _load_plugins(kind: str) -> None:
+    """Or Pillow loads all of its fifty to find WebP: half of the first picture's start."""
+    for name in ("WebP", _PLUGINS.get(kind)):
+        if name:
+            import_module(f"PIL.{name}ImagePlugin")
 
 
 @contextmanager

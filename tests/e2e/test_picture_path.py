@@ -75,6 +75,42 @@ def test_detached_is_not_deleted_and_trashed_is_gone(person: Person) -> None:
     assert [person.api.get(url + rest).status_code for rest in ("", "/download")] == [404, 404]
 
 
+def kinds() -> dict[str, tuple[bytes, str]]:
+    photo = pictures.photo(320, 240)
+    pdf = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\nstartxref\n9\n%%EOF\n"
+    return {
+        "HEIC": (pictures.heic(photo), "image/heic"),
+        "AVIF": (pictures.saved(photo, "AVIF"), "image/avif"),
+        "TIFF": (pictures.saved(photo, "TIFF"), "image/tiff"),
+        "animated GIF": (pictures.animation("GIF"), "image/gif"),
+        "PDF": (pdf, "application/pdf"),
+        "text": ("Grüße\n".encode(), "text/plain"),
+    }
+
+
+@pytest.mark.parametrize("name", kinds())
+def test_every_kind_is_scanned_kept_to_the_byte_and_handed_out_as_an_attachment(
+    stack: Stack, person: Person, name: str
+) -> None:
+    content, kind = kinds()[name]
+    medium = person.settled(person.upload(content, kind))
+    assert (medium["state"], medium["contentType"]) == ("ready", kind)
+    has_preview = kind.startswith("image/")
+    assert [one["size"] for one in medium["renditions"]] == [320, 640, 1280] * has_preview
+    assert [one["animated"] for one in medium["renditions"]] == [name == "animated GIF"] * (
+        3 * has_preview
+    )
+    for field in ("width", "thumbhash", "color", "thumbnailUrl"):
+        assert (medium[field] is not None) == has_preview, field
+    answer = person.api.get(f"/media/{medium['id']}/download", follow_redirects=True)
+    assert (answer.content, answer.headers["content-type"]) == (content, kind)
+    assert answer.headers["content-disposition"].startswith("attachment")
+    stored = next(
+        one for one in stack.documents("media") if one.get("sha256") and one["state"] == "ready"
+    )
+    assert stored["scannedBy"]
+
+
 def test_every_change_is_in_the_audit_trail(stack: Stack, person: Person) -> None:
     medium = person.settled(person.upload(pictures.saved(pictures.photo(320, 240), "JPEG")))
     person.api.delete(f"/media/{medium['id']}")

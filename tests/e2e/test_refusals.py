@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 import pytest
 
+from emulators.scanner import EICAR
 from tests.fixtures import pictures
 from tests.fixtures.stack import Person, Stack, announced, eventually, put
 
@@ -235,6 +236,10 @@ def zipped() -> bytes:
         ("html", b"<!doctype html><script>alert(1)</script>", "image/jpeg"),
         ("zip", zipped(), "image/jpeg"),
         ("another type", PHOTO, "image/png"),
+        ("a picture that is a zip as well", PHOTO + zipped(), "image/jpeg"),
+        ("a virus alone", EICAR, "text/plain"),
+        ("a virus behind a picture", PHOTO + EICAR, "image/jpeg"),
+        ("half a PDF", b"%PDF-1.7\n1 0 obj", "application/pdf"),
     ],
 )
 def test_what_is_no_picture_is_rejected_with_its_reason(
