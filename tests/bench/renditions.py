@@ -1,34 +1,46 @@
 """Renditions against sharp: CPU, likeness, bytes and memory, interleaved in one run.
 
-`python -m tests.bench.renditions [--rounds N] [--efforts]`. Three sizes from 12-megapixel
-JPEGs; CPU is user and system time of all threads of a long-lived process, each way taking
-its turn on each picture so that a noisy neighbour troubles all alike, and the least of the
-rounds counts. Likeness is SSIM on luma against a Lanczos resize of the full decode, before
+`python -m tests.bench.renditions [--rounds N] [--efforts | --memory | --pipeline]`. Three sizes
+from 12-megapixel JPEGs; CPU is user and system time of all threads of a long-lived process, each
+way taking its turn on each picture so that a noisy neighbour troubles all alike, and the least of
+the rounds counts. Likeness is SSIM on luma against a Lanczos resize of the full decode, before
 encoding. Memory is the peak of a fresh process. sharp is installed on the first run.
+The pipeline is timed without network: a 10 MB photograph from its event to `ready`, with a real
+clamd beside it, and documents and objects in memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
+from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
+from emulators import scanner
 from shared.media import renditions
+from shared.media.scan import Clamd
+from tests.bench.cpu import spent
 from tests.fixtures import pictures
+from tests.fixtures.emulated import free_port
+from tests.fixtures.stores import memory_documents
+from tests.media.world import MediaWorld
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".cache" / "bench"
@@ -220,45 +232,117 @@ def efforts(rounds: int) -> None:
 
 # The kernel's own high-water mark of this address space; ru_maxrss counts the parent's too.
 _PEAK = """
-import re, sys
+import re, sys, time
 from pathlib import Path
 from shared.media.renditions import render
 def peak():
     return re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
-before = peak()
+before, started = peak(), time.perf_counter()
 render(sys.argv[1])
-print(before, peak())
+print(before, peak(), time.perf_counter() - started)
 """
 
 
 def memory() -> None:
-    print("| picture | MB after import | MB at the peak |\n|---|---|---|")
+    print("| picture | MB after import | MB at the peak | s |\n|---|---|---|---|")
     for name, kind, size, options in (
         ("48 MP JPEG", "JPEG", (8000, 6000), {"quality": 90}),
         ("48 MP progressive JPEG", "JPEG", (8000, 6000), {"quality": 90, "progressive": True}),
         ("48 MP PNG", "PNG", (8000, 6000), {"compress_level": 1}),
+        ("48 MP TIFF", "TIFF", (8000, 6000), {"compression": "tiff_lzw"}),
+        ("48 MP HEIC", "HEIC", (8000, 6000), {"quality": 60}),
+        ("32 MP AVIF", "AVIF", (6500, 4900), {"quality": 60, "speed": 10}),
         ("27 MP WebP", "WEBP", (6000, 4500), {"quality": 85, "method": 0}),
+        ("GIF of 98 frames, 640 x 480", "GIF", (640, 480), {"frames": 98}),
     ):
         path = WORK / f"{name.replace(' ', '-')}"
         if not path.exists():
-            image = pictures.photo(2000, 1500).resize(size)
-            path.write_bytes(pictures.saved(image, kind, **options))
+            path.write_bytes(_large(kind, size, dict(options)))
         command = [sys.executable, "-c", _PEAK, str(path)]
         done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-        before, peak = (int(value) / 1024 for value in done.stdout.split())
-        print(f"| {name}, {path.stat().st_size / 1e6:.1f} MB | {before:.0f} | {peak:.0f} |")
+        *sizes, seconds = done.stdout.split()
+        before, peak = (int(value) / 1024 for value in sizes)
+        label = f"{name}, {path.stat().st_size / 1e6:.1f} MB"
+        print(f"| {label} | {before:.0f} | {peak:.0f} | {float(seconds):.2f} |")
+
+
+def _large(kind: str, size: tuple[int, int], options: dict[str, Any]) -> bytes:
+    if frames := options.pop("frames", 0):
+        whole = pictures.photo(*(2 * side for side in size))
+        cut = [whole.crop((n, n, n + size[0], n + size[1])) for n in range(frames)]
+        return pictures.saved(cut[0], kind, save_all=True, append_images=cut[1:], duration=60)
+    image = pictures.photo(2000, 1500).resize(size)
+    return (
+        pictures.heic(image, **options)
+        if kind == "HEIC"
+        else pictures.saved(image, kind, **options)
+    )
+
+
+def pipeline(rounds: int) -> None:
+    """Each round is another picture by one byte behind its end, or the second would be a twin."""
+    photo = pictures.photo(2000, 1500).resize((5400, 4050))
+    grain = np.random.default_rng(1).normal(0, 9, (4050, 5400, 1))
+    noisy = Image.fromarray((np.asarray(photo) + grain).clip(0, 255).astype(np.uint8))
+    content = pictures.saved(noisy, "JPEG", quality=91)
+    world, port = MediaWorld(memory_documents()), free_port()
+    with tempfile.TemporaryDirectory() as folder, _clamd(port, Path(folder)) as clamd:
+        world.pipeline._scanner = Clamd("127.0.0.1", port)
+        taken: dict[str, list[float]] = {"scan": [], "whole": [], "our CPU": [], "clamd's CPU": []}
+        for number in range(rounds + 1):
+            one = content + number.to_bytes(2, "big")
+            event = world.put(world.announce(one), one)
+            started, idle = time.perf_counter(), spent([clamd])
+            world.pipeline._scanner.scan(one)
+            scanned, before = time.perf_counter(), _spent()
+            busy = spent([clamd])
+            world.pipeline(event)
+            if number:
+                taken["scan"].append(scanned - started)
+                taken["whole"].append(time.perf_counter() - scanned)
+                taken["our CPU"].append(_spent() - before)
+                taken["clamd's CPU"].append(busy - idle)
+        assert len(world.names("media")) == rounds + 1
+    print(f"{len(content) / 1e6:.1f} MB JPEG of {photo.width * photo.height / 1e6:.0f} megapixels")
+    for name, times in taken.items():
+        ordered = sorted(times)
+        p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+        print(f"{name:<11} p50 {median(times) * 1000:5.0f} ms   p95 {p95 * 1000:5.0f} ms")
+
+
+@contextmanager
+def _clamd(port: int, folder: Path) -> Iterator[psutil.Popen]:
+    if scanner.find() is None:
+        print("no clamd here: its stand-in takes no time to speak of")
+    process = psutil.Popen(scanner.command(port, folder), stdout=subprocess.DEVNULL)
+    try:
+        while not asyncio.run(scanner.answers(port)):
+            if process.poll() is not None:
+                raise SystemExit("the scanner does not start")
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--efforts", action="store_true", help="only compare encoder efforts")
+    parser.add_argument("--memory", action="store_true", help="only the peaks")
+    parser.add_argument("--pipeline", action="store_true", help="only the time to ready")
     given = parser.parse_args()
     if given.efforts:
         efforts(given.rounds)
         return
-    report(compare(given.rounds))
-    memory()
+    everything = not (given.memory or given.pipeline)
+    if everything:
+        report(compare(given.rounds))
+    if everything or given.memory:
+        memory()
+    if everything or given.pipeline:
+        pipeline(max(20, given.rounds))
 
 
 if __name__ == "__main__":
