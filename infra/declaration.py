@@ -142,6 +142,30 @@ _COMMON = ("ENVIRONMENT", "GOOGLE_CLOUD_PROJECT", "ALLOWED_ORIGINS")
 _TOKENS = ("ISSUER", "JWKS_URL")
 _EVENTS = ("PLATFORM_JWKS_URL", "PLATFORM_AUDIENCE", "PLATFORM_CALLER")
 
+# Lists of tasks (docs/decisions/2026-11-task-lists.md): whose, one term or none, one order. Words
+# are many, so their index is kept for the two orders in which people search.
+_TASK_LISTS = tuple(
+    Index("tasks", (*head, (order, direction), ("__name__", direction)))
+    for head in (
+        (("owner", "ASCENDING"),),
+        (("owner", "ASCENDING"), ("tags", "CONTAINS")),
+        (("readers", "CONTAINS"),),
+    )
+    for order in ("createdAt", "updatedAt", "dueKey", "position")
+    for direction in ("ASCENDING", "DESCENDING")
+) + tuple(
+    Index(
+        "tasks",
+        (
+            ("owner", "ASCENDING"),
+            ("words", "CONTAINS"),
+            (order, "DESCENDING"),
+            ("__name__", "DESCENDING"),
+        ),
+    )
+    for order in ("createdAt", "updatedAt")
+)
+
 DECLARATION = Declaration(
     buckets=(
         # What waits in the inbox longer than two days has lost its upload's deadline (15 min)
@@ -304,22 +328,11 @@ DECLARATION = Declaration(
         # Hourly, because retiring goes on in rounds; most runs list two secrets and end.
         Schedule("rotate-keys", "maintenance", "/rotate-keys", "23 * * * *", local_every=3600),
         Schedule("erase-accounts", "maintenance", "/erase-accounts", "*/5 * * * *", local_every=30),
+        Schedule("tend-tasks", "maintenance", "/tend-tasks", "* * * * *", local_every=10),
         Schedule("expire-uploads", "maintenance", "/expire-uploads", "*/5 * * * *", local_every=30),
     ),
     indexes=(
-        Index(
-            "tasks",
-            (("owner", "ASCENDING"), ("createdAt", "DESCENDING"), ("__name__", "DESCENDING")),
-        ),
-        Index(
-            "tasks",
-            (
-                ("owner", "ASCENDING"),
-                ("status", "ASCENDING"),
-                ("createdAt", "DESCENDING"),
-                ("__name__", "DESCENDING"),
-            ),
-        ),
+        *_TASK_LISTS,
         Index(
             "media",
             (
@@ -342,6 +355,14 @@ DECLARATION = Declaration(
             (("state", "ASCENDING"), ("lastAt", "DESCENDING"), ("__name__", "DESCENDING")),
         ),
         Index(
+            "comments",
+            (("task", "ASCENDING"), ("createdAt", "ASCENDING"), ("__name__", "ASCENDING")),
+        ),
+        Index(
+            "audit",
+            (("task", "ASCENDING"), ("at", "DESCENDING"), ("__name__", "DESCENDING")),
+        ),
+        Index(
             "sessions",
             (
                 ("user", "ASCENDING"),
@@ -362,6 +383,8 @@ DECLARATION = Declaration(
         ("deliveryErrors", "expireAt"),
         # Only of those that were replayed or dropped; a dead one waits for a person.
         ("deadLetters", "expireAt"),
+        ("invitations", "expireAt"),
+        ("deletedTasks", "expireAt"),
     ),
     secrets=(
         Secret(

@@ -6,6 +6,7 @@ import ast
 import importlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 import pytest
@@ -19,9 +20,12 @@ from shared.identity.session_store import SessionStore
 from shared.ids import new_id
 from shared.media.store import MediaStore
 from shared.settings import Settings
-from shared.tasks.store import TaskStore
+from shared.tasks.erasure import TaskErasure
+from shared.tasks.remains import TaskCare
+from tests.fixtures.api import ADA
 from tests.fixtures.sources import ROOT, functions, tree
 from tests.fixtures.stores import INDEXES
+from tests.tasks.world import World
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 FUNCTIONS = {one.name: one for one in DECLARATION.functions}
@@ -194,13 +198,18 @@ class Noted(MemoryDocuments):
 def test_the_declared_indexes_are_those_the_queries_need() -> None:
     """A missing one fails in production only; a needless one is paid with every write."""
     documents = Noted()
-    tasks, media = TaskStore(documents), MediaStore(documents)
+    tasks, media = World(documents), MediaStore(documents)
     for after in (None, (NOON, new_id())):
-        tasks.find("ada", None, after, 20)
-        tasks.find("ada", "open", after, 20)
         media.find("ada", None, after, 20)
         media.find("ada", "ready", after, 20)
-    tasks.media_of(new_id())
+    task = tasks.task()
+    for sort, direction in product(("created", "updated", "due", "position"), ("asc", "desc")):
+        for more in ("", "&status=open", "&q=milk", "&scope=all", "&dueFrom=2026-01-01T00:00:00Z"):
+            tasks.api.read(f"/?sort={sort}&direction={direction}{more}")
+    for path in ("with-media", "comments", "activity", "members", "invitations"):
+        tasks.api.read(f"/{task}/{path}")
+    TaskErasure(documents).erase_owner(ADA)
+    TaskCare(documents).run()
     media.overdue(NOON, 200)
     SessionStore(documents).of_user("ada", 0, NOON, 100)
     Outbox(documents, MemoryPublisher()).sweep()
@@ -219,12 +228,16 @@ def test_no_query_is_made_outside_the_stores_above() -> None:
     }
     assert asking == {
         "shared/events/deadletters.py",
+        "shared/activity/history.py",
         "shared/events/outbox.py",
         "shared/identity/claims.py",
         "shared/identity/erasure.py",
         "shared/identity/export.py",
         "shared/identity/session_store.py",
         "shared/media/store.py",
+        "shared/tasks/comments.py",
+        "shared/tasks/remains.py",
+        "shared/tasks/sharing.py",
         "shared/tasks/store.py",
     }
 

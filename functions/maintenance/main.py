@@ -21,6 +21,7 @@ from shared.media.expiry import UploadExpiry
 from shared.media.store import MediaStore
 from shared.secrets import SecretManager
 from shared.settings import MaintenanceSettings
+from shared.tasks.remains import TaskCare
 
 settings = MaintenanceSettings.read(os.environ)
 documents = FirestoreDocuments(settings.google_cloud_project)
@@ -54,6 +55,7 @@ receiver = Receiver(
         "/expire-uploads": expiry.run,
         "/rotate-keys": rotation.run,
         "/erase-accounts": erasure.run,
+        "/tend-tasks": TaskCare(documents).run,
     },
 )
 

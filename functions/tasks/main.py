@@ -9,6 +9,7 @@ import os
 import functions_framework
 from flask import Request, Response
 
+from shared.activity.history import TaskHistory
 from shared.documents.firestore import FirestoreDocuments
 from shared.http import App
 from shared.identity.live import LiveSessions
@@ -17,8 +18,12 @@ from shared.media.gallery import Gallery
 from shared.media.signing import IAMBlobSigner, ReadURLs, URLSigner
 from shared.media.store import MediaStore
 from shared.settings import TasksSettings
+from shared.tasks.comments import Comments
 from shared.tasks.http import routes
+from shared.tasks.pictures import TaskPictures
+from shared.tasks.remains import Remains
 from shared.tasks.service import TaskService
+from shared.tasks.sharing import Sharing
 from shared.tasks.store import TaskStore
 
 settings = TasksSettings.read(os.environ)
@@ -29,9 +34,15 @@ signer = URLSigner(
 gallery = Gallery(
     MediaStore(documents), ReadURLs(signer), renditions_bucket=settings.renditions_bucket
 )
+store = TaskStore(documents)
 app = App(
     "tasks",
-    routes(TaskService(TaskStore(documents), gallery)),
+    routes(
+        TaskService(store, gallery, TaskHistory(documents), Remains(documents)),
+        TaskPictures(store, gallery),
+        Comments(documents, store),
+        Sharing(documents, store),
+    ),
     authenticator=TokenVerifier(JwksKeys(settings.jwks_url), settings.issuer),
     sessions=LiveSessions(documents),
     allowed_origins=settings.allowed_origins,

@@ -1,6 +1,7 @@
 """The audit trail: one record per event, written by whoever gets the event first.
 
-The record's id is the event's, so that any number of deliveries leave one record.
+The record's id is the event's, so that any number of deliveries leave one record. One about a task
+names it, so that the task's history can be read (history.py).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from shared.events.model import Delivered
 from shared.http.json import loads
 from shared.ids import checked_id
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class AuditTrail:
@@ -40,7 +41,19 @@ class AuditTrail:
             "recordedAt": self._clock(),
             "schemaVersion": SCHEMA_VERSION,
         }
+        record["at"] = _moment(data.get("occurredAt")) or record["recordedAt"]
+        if isinstance(data.get("taskId"), str):
+            record["task"] = data["taskId"]
         try:
             self._documents.commit([Create(f"audit/{checked_id(event.id)}", record)])
         except AlreadyExists:
             return
+
+
+def _moment(value: object) -> datetime | None:
+    """As a moment, which sorts; the texts of two moments do not always."""
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return found.astimezone(UTC) if found is not None and found.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

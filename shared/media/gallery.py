@@ -89,15 +89,18 @@ class Gallery:
             next_cursor=cursors.encode(last.fields["createdAt"], last.id, scope) if last else None,
         )
 
-    def pictures(self, owner: str, media_ids: Sequence[str]) -> Sequence[MediaView]:
-        """For tasks: those of `media_ids` that `owner` has and can see, in that order."""
-        found = self._store.get_all(media_ids)
-        return self._views([one for one in found if one.owner == owner and one.state in VISIBLE])
+    def pictures(self, media: Sequence[tuple[str, str]]) -> Sequence[MediaView]:
+        """For tasks: those of `media`, as (id, owner), that are there, in that order."""
+        owners = dict(media)
+        found = self._store.get_all(list(owners))
+        return self._views([m for m in found if m.owner == owners[m.id] and m.state in VISIBLE])
 
-    def is_attachable(self, owner: str, media_id: str) -> bool:
+    def are_attachable(self, owner: str, media_ids: Sequence[str]) -> bool:
         """For tasks: a picture that is on its way may be attached, a rejected one not."""
-        medium = self._store.get(media_id)
-        return medium is not None and medium.owner == owner and medium.state in (*COMING, "ready")
+        found = self._store.get_all(media_ids)
+        return len(found) == len(media_ids) and all(
+            one.owner == owner and one.state in (*COMING, "ready") for one in found
+        )
 
     def download_url(self, owner: str, media_id: str) -> str:
         medium = self._ready(owner, media_id)

@@ -5,174 +5,261 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from shared.documents import cursors
-from shared.errors import Conflict, NotFound, StaleVersion, Unavailable
-from shared.events.model import Event
-from shared.http import etag_matches
-from shared.ids import checked_id, derived_id, new_id
+from pydantic import BaseModel
+
+from shared.documents import AlreadyExists, PreconditionFailed, Update, Write, cursors
+from shared.errors import Conflict, Forbidden, NotFound, Unavailable
+from shared.ids import checked_id, new_id
+from shared.tasks import listing, positions
+from shared.tasks.access import Access
+from shared.tasks.events import MediaAttached, TaskChanged, TaskCreated, TaskDeleted
 from shared.tasks.model import (
-    MOST_PICTURES,
-    MediaAttached,
-    MediaDetached,
-    Picture,
+    Happening,
+    History,
+    Outcome,
+    Outcomes,
+    PageQuery,
+    Place,
     Task,
-    TaskChanged,
-    TaskCreated,
-    TaskDeleted,
     TaskDraft,
     TaskFilter,
     TaskPage,
     TaskPatch,
-    TaskWithMedia,
 )
-from shared.tasks.store import AlreadyExists, PreconditionFailed, TaskStore
+from shared.tasks.policy import may
+from shared.tasks.remains import Remains
+from shared.tasks.store import Once, TaskStore, leaves_remains
 
-# Each round loses only to a writer that won; eight rounds outlast any tab-happy person.
-_ROUNDS = 8
-T = TypeVar("T")
-E = TypeVar("E", bound=Event)
+# Parts of what hangs on a task that its deletion waits for; a longer rest is the job's.
+_ERASING = 4
 
 
-class Pictures(Protocol):
-    """What tasks need to know of media."""
+class Attachable(Protocol):
+    """What tasks need to know of media before one is attached."""
 
-    def is_attachable(self, owner: str, media_id: str) -> bool: ...
+    def are_attachable(self, owner: str, media_ids: Sequence[str]) -> bool: ...
 
-    def pictures(self, owner: str, media_ids: Sequence[str]) -> Sequence[Any]:
-        """Those of `media_ids` that `owner` has and can see, with the attributes of Picture."""
+
+class Records(Protocol):
+    """The audit trail, as far as one task goes."""
+
+    def of_task(
+        self, task_id: str, after: tuple[datetime, str] | None, limit: int
+    ) -> Sequence[Any]:
+        """The newest first, with the attributes of Happening."""
         ...
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class TaskService:
     def __init__(
         self,
         store: TaskStore,
-        pictures: Pictures,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        pictures: Attachable,
+        records: Records,
+        remains: Remains,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
         self._pictures = pictures
+        self._records = records
+        self._remains = remains
         self._clock = clock
+        self._access = Access(store, clock)
 
     def create(self, owner: str, draft: TaskDraft, key: str | None = None) -> Task:
-        """With a key, the same request again gives the same task; another body under the same
-        key raises Conflict."""
+        """With a key, the same request again gives the same task, even one that was deleted
+        meanwhile does not come anew; another body under the same key raises Conflict."""
         now = self._clock()
-        fingerprint = hashlib.sha256(draft.model_dump_json().encode()).hexdigest()
-        # An empty header is none, or all who send it would meet each other's first request.
-        task_id = derived_id("task", owner, key) if key else new_id()
+        once = once_of("task", owner, key, draft, now)
+        media_ids = [checked_id(one) for one in draft.media_ids]
+        if media_ids and not self._pictures.are_attachable(owner, media_ids):
+            # A retry may find its picture gone, as it found the task made.
+            if once is not None and (made := self._made(owner, once)):
+                return made
+            raise NotFound("There is no such picture")
+        task_id = new_id()
+        told = {"occurred_at": now, "owner": owner, "actor": owner, "task_id": task_id}
+        attached = [MediaAttached(id=new_id(), media_id=one, **told) for one in media_ids]
         data = {
-            **_fields(draft.model_dump()),
+            **_fields(draft.model_dump(exclude={"media_ids"})),
             "owner": owner,
-            "mediaCount": 0,
+            "members": {},
+            "position": positions.top(now, task_id),
+            "cover": None,
+            "mediaCount": len(media_ids),
+            "commentCount": 0,
             "createdAt": now,
             "updatedAt": now,
-            "request": fingerprint,
         }
         try:
-            return self._store.create(task_id, data, self._event(TaskCreated, owner, task_id))
+            event = TaskCreated(id=new_id(), **told)
+            return self._store.create(task_id, data, event, attached, once)
         except AlreadyExists:
-            task = self._own(owner, task_id)
-            if task.fields.get("request") != fingerprint:
-                raise Conflict("This Idempotency-Key was used for another request") from None
-            return task
+            made = self._made(owner, once) if once is not None else None
+            if made is None:
+                raise
+            return made
 
-    def read(self, owner: str, task_id: str) -> Task:
-        return self._own(owner, task_id)
+    def read(self, user: str, task_id: str) -> Task:
+        return self._access.task(user, task_id, "read")
 
-    def find(self, owner: str, wanted: TaskFilter) -> TaskPage:
-        scope = ("tasks", owner, wanted.status)
-        after = cursors.decode(wanted.cursor, scope) if wanted.cursor else None
-        # One more than asked tells whether there is a next page without a count.
-        found = self._store.find(owner, wanted.status, after, wanted.limit + 1)
-        page = found[: wanted.limit]
-        more = len(found) > len(page)
-        last = page[-1] if more else None
-        return TaskPage.model_construct(
-            items=tuple(task.view() for task in page),
-            next_cursor=cursors.encode(last.fields["createdAt"], last.id, scope) if last else None,
-        )
+    def find(self, user: str, wanted: TaskFilter) -> TaskPage:
+        return listing.find(self._store, user, wanted)
 
-    def change(self, owner: str, task_id: str, patch: TaskPatch, if_match: str | None) -> Task:
+    def change(
+        self, user: str, task_id: str, patch: TaskPatch, if_match: str | None = None
+    ) -> Task:
         fields = _fields(patch.model_dump(include=patch.model_fields_set))
+        cover = fields.get("cover")
 
         def once(task: Task) -> Task:
-            event = self._event(TaskChanged, owner, task_id)
-            return self._store.update(task, fields | {"updatedAt": event.occurred_at}, event)
+            event = self._access.event(TaskChanged, user, task, fields=tuple(sorted(fields)))
+            others = [self._held(task, cover)] if cover is not None else []
+            return self._store.update(task, fields, event, *others)
 
-        return self._on_present(owner, task_id, if_match, once)
+        return self._access.on_present(user, task_id, "write", once, if_match)
 
-    def delete(self, owner: str, task_id: str, if_match: str | None) -> None:
-        def once(task: Task) -> None:
-            self._store.delete(task, self._event(TaskDeleted, owner, task_id))
+    def move(self, user: str, task_id: str, place: Place, if_match: str | None = None) -> Task:
+        def once(task: Task) -> Task:
+            position = self._position(task, place)
+            if position is None:
+                return task
+            event = self._access.event(TaskChanged, user, task, fields=("position",))
+            return self._store.update(task, {"position": position}, event)
 
-        self._on_present(owner, task_id, if_match, once)
+        return self._access.on_present(user, task_id, "move", once, if_match)
 
-    def attach(self, owner: str, task_id: str, media_id: str) -> Task:
-        """Attaching what is attached already changes nothing."""
-        task = self._own(owner, task_id)
-        # Both look alike from outside: somebody else's picture and none.
-        if not self._pictures.is_attachable(owner, checked_id(media_id)):
-            raise NotFound("There is no such picture")
-        is_full = int(task.fields["mediaCount"]) >= MOST_PICTURES
-        if is_full and self._store.attachment(task_id, media_id) is None:
-            raise Conflict(f"A task carries at most {MOST_PICTURES} pictures")
+    def delete(self, user: str, task_id: str, if_match: str | None = None) -> None:
+        def once(task: Task) -> bool:
+            self._store.delete([task], [self._access.event(TaskDeleted, user, task)])
+            return leaves_remains(task)
+
+        if self._access.on_present(user, task_id, "delete", once, if_match):
+            try:
+                for _ in range(_ERASING):
+                    if self._remains.erase(task_id):
+                        break
+            except Unavailable:
+                # The tombstone says what is left, and the job comes after.
+                return
+
+    def delete_many(self, user: str, ids: Sequence[str]) -> Outcomes:
+        """What was deleted before by the caller is done; sent again, all of it is."""
+        found = self._store.get_all([one for one in ids if _is_id(one)])
+        mine = [task for task in found.values() if may(task.role(user), "delete")]
+        done: set[str] = set()
         try:
-            self._store.attach(task, self._event(MediaAttached, owner, task_id, media_id=media_id))
-        except PreconditionFailed:
-            raise NotFound from None
-        return self._own(owner, task_id)
+            if mine:
+                events = [self._access.event(TaskDeleted, user, task) for task in mine]
+                self._store.delete(mine, events)
+            done = {task.id for task in mine}
+        except (PreconditionFailed, AlreadyExists):
+            pass  # One of them changed meanwhile; each goes by itself.
+        rest = [one for one in ids if one not in done]
+        buried = self._remains.buried(user, [one for one in rest if _is_id(one)])
 
-    def detach(self, owner: str, task_id: str, media_id: str) -> None:
-        checked_id(media_id)
-        was_there = False
+        def once(one: str) -> None:
+            if one not in done and one not in buried:
+                self.delete(user, one)
 
-        def once(task: Task) -> None:
-            nonlocal was_there
-            attachment = self._store.attachment(task.id, media_id)
-            if attachment is not None:
-                was_there = True
-                event = self._event(MediaDetached, owner, task_id, media_id=media_id)
-                self._store.detach(task, attachment, event)
-            elif not was_there:
-                # Gone only since the last round, it is detached as asked: by somebody else, or
-                # by ourselves when the answer was lost.
-                raise NotFound
+        return _each(ids, once)
 
-        self._on_present(owner, task_id, None, once)
+    def change_many(self, user: str, ids: Sequence[str], patch: TaskPatch) -> Outcomes:
+        return _each(ids, lambda one: self.change(user, one, patch))
 
-    def with_media(self, owner: str, task_id: str) -> TaskWithMedia:
-        task = self._own(owner, task_id)
-        found = self._pictures.pictures(owner, self._store.media_of(task.id))
-        pictures = tuple(Picture.model_validate(one, from_attributes=True) for one in found)
-        return task.view_with(pictures)
+    def history(self, user: str, task_id: str, query: PageQuery) -> History:
+        self._access.task(user, task_id, "read")
+        bound = ("activity", user, task_id)
+        after = cursors.decode(query.cursor, bound) if query.cursor else None
+        found = self._records.of_task(task_id, after, query.limit + 1)
+        page = found[: query.limit]
+        last = page[-1] if len(found) > len(page) else None
+        return History.model_construct(
+            items=tuple(Happening.model_validate(one, from_attributes=True) for one in page),
+            next_cursor=cursors.encode(last.occurred_at, last.id, bound) if last else None,
+        )
 
-    def _event(self, kind: type[E], owner: str, task_id: str, **ids: str) -> E:
-        """Published by the sweep; a request does not wait for the topic."""
-        return kind(id=new_id(), occurred_at=self._clock(), owner=owner, task_id=task_id, **ids)
-
-    def _own(self, owner: str, task_id: str) -> Task:
-        task = self._store.get(checked_id(task_id))
-        if task is None or task.owner != owner:
-            raise NotFound
+    def _made(self, owner: str, once: Once) -> Task | None:
+        """What an earlier request under the key made; None when there was none."""
+        task_id = remembered(self._store, once)
+        if task_id is None:
+            return None
+        task = self._store.get(task_id)
+        if task is None:
+            raise Conflict("What this Idempotency-Key made was deleted")
         return task
 
-    def _on_present(
-        self, owner: str, task_id: str, if_match: str | None, change: Callable[[Task], T]
-    ) -> T:
-        """Apply `change` to the present state. Somebody in between makes it stale (StaleVersion)
-        for a caller who named the state he saw, and just another round for one who did not."""
-        for _ in range(_ROUNDS):
-            task = self._own(owner, task_id)
-            if if_match is not None and not etag_matches(if_match, task.etag):
-                raise StaleVersion
-            try:
-                return change(task)
-            except PreconditionFailed:
-                continue
-        raise Unavailable("This task is being changed from many sides")
+    def _held(self, task: Task, media_id: str) -> Write:
+        """The attachment whose medium becomes the cover; touched, so that a detach meanwhile
+        meets another version."""
+        attachment = self._store.attachment(task.id, media_id) if _is_id(media_id) else None
+        if attachment is None:
+            raise Conflict("Only a picture that the task carries can be its cover")
+        return Update(attachment.path, version=attachment.version)
+
+    def _position(self, task: Task, place: Place) -> str | None:
+        """None when the task stands there already."""
+        if place.to is not None:
+            make = positions.top if place.to == "first" else positions.bottom
+            return make(self._clock(), task.id)
+        other = self._store.get(checked_id(place.before or place.after or ""))
+        if other is None or other.owner != task.owner:
+            raise NotFound("There is no such task to move to")
+        if other.id == task.id:
+            return None
+        mark = str(other.fields["position"])
+        if place.before is not None:
+            return positions.between(self._store.beside(task, mark, "DESCENDING"), mark)
+        return positions.between(mark, self._store.beside(task, mark, "ASCENDING"))
+
+
+def once_of(kind: str, user: str, key: str | None, body: BaseModel, now: datetime) -> Once | None:
+    # An empty header is none, or all who send it would meet each other's first request.
+    if not key:
+        return None
+    request = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+    return Once(kind, user, key, request, now)
+
+
+def remembered(store: TaskStore, once: Once) -> str | None:
+    """The id that the first request under this key made. Raises Conflict when that asked for
+    something else."""
+    record = store.remembered(once)
+    if record is None:
+        return None
+    if record.data["request"] != once.request:
+        raise Conflict("This Idempotency-Key was used for another request")
+    return str(record.data["result"])
+
+
+def _each(ids: Sequence[str], change: Callable[[str], object]) -> Outcomes:
+    def outcome(one: str) -> Any:
+        try:
+            change(one)
+        except NotFound:
+            return "not-found"
+        except Forbidden:
+            return "refused"
+        except Unavailable:
+            return "try-again"
+        return "done"
+
+    items = tuple(Outcome.model_construct(id=one, outcome=outcome(one)) for one in ids)
+    return Outcomes.model_construct(items=items)
+
+
+def _is_id(value: str) -> bool:
+    try:
+        checked_id(value)
+    except NotFound:
+        return False
+    return True
 
 
 def _fields(values: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -47,7 +47,8 @@ def test_an_event_is_recorded_with_whose_it_is_and_when(documents: DocumentStore
             "traceparent": TRACE,
             "occurredAt": "2026-11-25T11:59:59Z",
             "recordedAt": NOON,
-            "schemaVersion": 1,
+            "at": NOON - timedelta(seconds=1),
+            "schemaVersion": 2,
         }
     ]
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from flask import Response
 
 from shared.events.model import checked_traceparent
+from shared.ids import derived_id
 from tests.fixtures import pictures
 from tests.fixtures.product import PASSWORD, Person, Product, announced
 from tools.openapi import DOCUMENT
@@ -44,6 +45,16 @@ class Scene:
         self.picture = self.ada.medium(PICTURE)
         self.free = self.ada.medium(OTHER)
         self.ada.made(f"/api/tasks/{self.task}/attach-media", {"mediaId": self.picture})
+        self.other = self.ada.task(title="Water the roses")
+        self.comment = str(self.ada.made(f"/api/tasks/{self.task}/comments", {"text": "Now"})["id"])
+        made = self.ada.made(f"/api/tasks/{self.task}/invitations", {"role": "viewer"})
+        self.invitation = str(made["id"])
+        self.friend = derived_id("a friend")
+        place = f"/api/tasks/{self.task}/members/{self.friend}"
+        self.ada.made(place, {"role": "viewer"}, method="PUT")
+        grace = product.person("grace")
+        theirs = f"/api/tasks/{grace.task()}/invitations"
+        self.token = str(grace.made(theirs, {"role": "editor"})["token"])
         self.pending = str(self.ada.ticket(PICTURE, fileName="late.jpg")["mediaId"])
         self.ada.made("/api/auth/password-reset", {"email": "ada@example.com"})
         self.ada.made("/api/auth/email", credentials("lovelace"))
@@ -58,7 +69,7 @@ class Scene:
 
     @property
     def known(self) -> dict[str, str]:
-        names = ("task", "picture", "free", "pending", "user", "session")
+        names = ("task", "picture", "free", "pending", "user", "session", "comment", "invitation")
         return {str(getattr(self, name)): name.upper() for name in names}
 
 
@@ -76,6 +87,12 @@ class Operation:
     """Its body is a multipart file."""
     repeats: tuple[str, ...] = ()
     """Collections in which it leaves a new document each time, and is meant to."""
+
+
+def carried(scene: Scene) -> list[str]:
+    """The pictures of the task, as they are stored: asking the API would be counted too."""
+    start = f"attachments/{scene.task}_"
+    return [path.removeprefix(start) for path in scene.product.stored() if path.startswith(start)]
 
 
 def credentials(name: str) -> dict[str, str]:
@@ -136,6 +153,36 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "DELETE /api/tasks/{task_id}/detach-media/{media_id}": Operation("task", 204),
     "GET /api/tasks/{task_id}/with-media": Operation("task", 200),
+    "PUT /api/tasks/{task_id}/position": Operation("task", 200, lambda scene: {"to": "last"}),
+    "PUT /api/tasks/{task_id}/media-order": Operation(
+        "task", 200, lambda scene: {"mediaIds": carried(scene)}
+    ),
+    "GET /api/tasks/{task_id}/activity": Operation("task", 200),
+    "GET /api/tasks/{task_id}/comments": Operation("task", 200),
+    "POST /api/tasks/{task_id}/comments": Operation(
+        "task", 201, lambda scene: {"text": "Soon"}, keyed=True
+    ),
+    "PATCH /api/tasks/{task_id}/comments/{comment_id}": Operation(
+        "task", 200, lambda scene: {"text": "Later"}
+    ),
+    "DELETE /api/tasks/{task_id}/comments/{comment_id}": Operation("task", 204),
+    "GET /api/tasks/{task_id}/members": Operation("task", 200),
+    "PUT /api/tasks/{task_id}/members/{user_id}": Operation(
+        "task", 200, lambda scene: {"role": "editor"}
+    ),
+    "DELETE /api/tasks/{task_id}/members/{user_id}": Operation("task", 204),
+    "GET /api/tasks/{task_id}/invitations": Operation("task", 200),
+    "POST /api/tasks/{task_id}/invitations": Operation(
+        "task", 201, lambda scene: {"role": "editor"}, keyed=True
+    ),
+    "DELETE /api/tasks/{task_id}/invitations/{invitation_id}": Operation("task", 204),
+    "POST /api/tasks/invitations/accept": Operation(
+        "own", 200, lambda scene: {"token": scene.token}
+    ),
+    "POST /api/tasks/bulk-delete": Operation("own", 200, lambda scene: {"ids": [scene.other]}),
+    "POST /api/tasks/bulk-change": Operation(
+        "own", 200, lambda scene: {"ids": [scene.other], "status": "done"}
+    ),
     "POST /api/media/uploads": Operation("own", 201, lambda scene: announced(OTHER), keyed=True),
     "DELETE /api/media/uploads/{media_id}": Operation("medium", 204, path={"media_id": "pending"}),
     "POST /api/media/upload": Operation("own", 201, keyed=True, upload=True),
@@ -172,6 +219,9 @@ def send(
         "task_id": scene.task,
         "media_id": scene.picture,
         "session_id": scene.session,
+        "comment_id": scene.comment,
+        "invitation_id": scene.invitation,
+        "user_id": scene.friend,
     }
     parameters |= {key: str(getattr(scene, value)) for key, value in operation.path.items()}
     path = template.format(**(parameters | other)) + operation.query

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.documents import DocumentStore, PreconditionFailed, Update
-from shared.tasks.model import TaskDeleted
+from shared.tasks.events import TaskDeleted
 from shared.tasks.store import TaskStore
 from tests.fixtures.api import ADA
 from tests.fixtures.stores import WatchedDocuments
@@ -186,5 +186,5 @@ def test_a_stale_task_is_not_deleted_with_attachments_it_did_not_know(world: Wor
     picture = world.picture()
     world.attach(task, picture)
     with pytest.raises(PreconditionFailed):
-        store.delete(stale, event(TaskDeleted, task))
+        store.delete([stale], [event(TaskDeleted, task)])
     assert world.attached(task) == [picture]
