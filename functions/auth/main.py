@@ -59,6 +59,7 @@ export = Export(
         Section("identities", "user"),
         Section("tasks"),
         Section("attachments"),
+        Section("comments", "author"),
         Section("media"),
         Section("audit"),
     ],

@@ -21,6 +21,7 @@ from shared.media.expiry import UploadExpiry
 from shared.media.store import MediaStore
 from shared.secrets import SecretManager
 from shared.settings import MaintenanceSettings
+from shared.tasks.erasure import TaskErasure
 from shared.tasks.remains import TaskCare
 
 settings = MaintenanceSettings.read(os.environ)
@@ -39,8 +40,7 @@ rotation = KeyRotation(
 erasure = Erasure(
     documents,
     [
-        OwnedDocuments(documents, "attachments"),
-        OwnedDocuments(documents, "tasks"),
+        TaskErasure(documents),
         OwnedDocuments(documents, "sessions", "user"),
         OwnedDocuments(documents, "links", "user"),
         OwnedDocuments(documents, "identities", "user"),
