@@ -39,11 +39,13 @@ class Remains:
         return {doc.id for doc in found.values() if doc.data["owner"] == owner}
 
     def erase_some(self) -> int:
-        """A part of what deleted tasks left; returns of how many tasks."""
+        """A part of what deleted tasks left; returns of how many tasks there was something."""
         graves = self._documents.query(
             "deletedTasks", where=[("remains", "==", True)], limit=_TASKS_AT_ONCE
         )
-        return sum(self.erase(grave.id) for grave in graves)
+        for grave in graves:
+            self.erase(grave.id)
+        return len(graves)
 
     def graves(self, owner: str) -> list[Document]:
         return self._of("deletedTasks", "owner", owner)

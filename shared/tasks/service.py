@@ -205,18 +205,22 @@ class TaskService:
 
     def _position(self, task: Task, place: Place) -> str | None:
         """None when the task stands there already."""
+        first = positions.top(self._clock(), task.id)
+        last = positions.bottom(self._clock(), task.id)
         if place.to is not None:
-            make = positions.top if place.to == "first" else positions.bottom
-            return make(self._clock(), task.id)
+            return first if place.to == "first" else last
         other = self._store.get(checked_id(place.before or place.after or ""))
         if other is None or other.owner != task.owner:
             raise NotFound("There is no such task to move to")
         if other.id == task.id:
             return None
         mark = str(other.fields["position"])
+        # At an end the place is the end's own, or the next new task would not come on top.
         if place.before is not None:
-            return positions.between(self._store.beside(task, mark, "DESCENDING"), mark)
-        return positions.between(mark, self._store.beside(task, mark, "ASCENDING"))
+            low = self._store.beside(task, mark, "DESCENDING")
+            return first if low is None and first < mark else positions.between(low, mark)
+        high = self._store.beside(task, mark, "ASCENDING")
+        return last if high is None and last > mark else positions.between(mark, high)
 
 
 def once_of(kind: str, user: str, key: str | None, body: BaseModel, now: datetime) -> Once | None:
