@@ -62,7 +62,8 @@ def make_app(functions: Mapping[str, str], *, storage: str, pages: Path = WEB) -
 async def _client(app: web.Application) -> AsyncIterator[None]:
     # No total: a picture on a slow line may take minutes. Functions bound their own time.
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=2)
-    connector = aiohttp.TCPConnector(limit=0)
+    # Seconds; gunicorn closes what is idle after two, maybe under a request on its way.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=1)
     async with aiohttp.ClientSession(
         connector=connector,
         timeout=timeout,

@@ -31,7 +31,7 @@ class Upload:
 @asynccontextmanager
 async def client() -> AsyncIterator[aiohttp.ClientSession]:
     # A server may close what is idle for longer, maybe under a new request.
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=1)
     timeout = aiohttp.ClientTimeout(total=300)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         yield session

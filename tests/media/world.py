@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.documents import DocumentStore
-from shared.errors import Unavailable
 from shared.events.model import FinalizedObject
 from shared.events.outbox import MemoryPublisher, Outbox
 from shared.ids import new_id
@@ -177,26 +176,3 @@ class MediaWorld:
 def _plain(name: str) -> str:
     """Without the generation, which is another one in another run."""
     return "/".join(part for part in name.split("/") if not part.isdigit())
-
-
-class Crash(BaseException):
-    """The process is gone: nothing of the product may catch it."""
-
-
-class FailAt:
-    """A watch that fails at the nth call; `fault` is what is raised there, once."""
-
-    def __init__(self, nth: int, fault: BaseException) -> None:
-        self.left = nth
-        self.fault = fault
-        self.calls: list[str] = []
-
-    def __call__(self, name: str) -> None:
-        self.calls.append(name)
-        self.left -= 1
-        if self.left == 0:
-            raise self.fault
-
-
-def outage() -> Unavailable:
-    return Unavailable("on request")

@@ -18,6 +18,7 @@ import pytest
 from infra.declaration import DECLARATION
 from shared.documents import Document
 from shared.errors import Unavailable
+from tests.fixtures.faults import Crash, FailAt
 from tests.fixtures.product import Product, Snapshot
 from tests.product.operations import OPERATIONS, PICTURE, WRITES, Scene, send
 
@@ -25,25 +26,6 @@ from tests.product.operations import OPERATIONS, PICTURE, WRITES, Scene, send
 _MOST_CALLS = 400
 Act = Callable[[Scene], int]
 """Does the handler's work once; the status of its answer."""
-
-
-class Crash(BaseException):
-    """The process is gone: nothing of the product may catch it."""
-
-
-class FailAt:
-    """A watch that fails at the nth call; `fault` is what is raised there, once."""
-
-    def __init__(self, nth: int, fault: BaseException) -> None:
-        self.left = nth
-        self.fault = fault
-        self.calls: list[str] = []
-
-    def __call__(self, name: str) -> None:
-        self.calls.append(name)
-        self.left -= 1
-        if self.left == 0:
-            raise self.fault
 
 
 @dataclass

@@ -175,8 +175,8 @@ def answers(url: str, headers: dict[str, str]) -> None:
 async def compare(
     stack: Stack, person: Person, installed: directus.Directus, rounds: int
 ) -> dict[str, dict[str, list[float]]]:
-    # Seconds; below the five after which Node closes what is idle, maybe under a new request.
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+    # Seconds; gunicorn closes what is idle after two and Node after five, maybe under a request.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=1)
     timeout = aiohttp.ClientTimeout(total=300)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
         theirs = Theirs(installed, client)
