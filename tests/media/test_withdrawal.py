@@ -16,10 +16,9 @@ from shared.media.model import MediaDeleted
 from shared.media.store import MediaStore, PreconditionFailed
 from tests.fixtures import pictures
 from tests.fixtures.api import ADA, Links
-from tests.fixtures.faults import Crash, FailAt, outage
 from tests.fixtures.stores import WatchedDocuments, memory_documents
 from tests.fixtures.stores import documents as documents
-from tests.media.world import NOON, MediaWorld
+from tests.media.world import NOON, Crash, FailAt, MediaWorld, outage
 
 # Small, because it is rendered two hundred times.
 PHOTO = pictures.saved(pictures.photo(40, 30), "JPEG")

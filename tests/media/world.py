@@ -19,6 +19,9 @@ from shared.media.pipeline import Pipeline
 from shared.media.store import MediaStore
 from tests.fixtures import pictures
 from tests.fixtures.api import ADA
+from tests.fixtures.faults import Crash as Crash
+from tests.fixtures.faults import FailAt as FailAt
+from tests.fixtures.faults import outage as outage
 from tests.fixtures.media import announce
 from tests.fixtures.scanner import FakeScanner
 from tests.fixtures.stores import WatchedDocuments
