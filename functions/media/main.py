@@ -19,6 +19,8 @@ from shared.media.signing import IAMBlobSigner, ReadURLs, URLSigner
 from shared.media.store import MediaStore
 from shared.media.uploads import HTTPDelivery, Uploads
 from shared.settings import MediaSettings
+from shared.tasks.carried import Carried
+from shared.tasks.store import TaskStore
 
 settings = MediaSettings.read(os.environ)
 documents = FirestoreDocuments(settings.google_cloud_project)
@@ -31,6 +33,7 @@ gallery = Gallery(
     ReadURLs(signer),
     renditions_bucket=settings.renditions_bucket,
     media_bucket=settings.media_bucket,
+    shares=Carried(TaskStore(documents)),
 )
 uploads = Uploads(
     store, gallery, signer, inbox_bucket=settings.inbox_bucket, deliver=HTTPDelivery()

@@ -24,6 +24,7 @@ from shared.media.model import (
     RenditionView,
     State,
 )
+from shared.media.shares import NoShares, Shares
 from shared.media.store import MediaStore, PreconditionFailed
 
 # The smallest rendition is what lists and tasks show.
@@ -50,16 +51,19 @@ class Gallery:
         *,
         renditions_bucket: str,
         media_bucket: str = "",
+        shares: Shares | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._links = links
         self._renditions = renditions_bucket
         self._media = media_bucket
+        self._shares = shares or NoShares()
         self._clock = clock
 
-    def read(self, owner: str, media_id: str) -> MediaDetail:
-        medium = self.own(owner, media_id)
+    def read(self, user: str, media_id: str, task: str | None = None) -> MediaDetail:
+        """With `task`, also what somebody else attached to that task."""
+        medium = self.seen(user, media_id, task)
         made = medium.fields.get("renditions", ())
         urls = self._links.of(
             self._renditions, [medium.rendition_name(one["size"]) for one in made]
@@ -102,16 +106,16 @@ class Gallery:
             one.owner == owner and one.state in (*COMING, "ready") for one in found
         )
 
-    def download_url(self, owner: str, media_id: str) -> str:
-        medium = self._ready(owner, media_id)
+    def download_url(self, user: str, media_id: str, task: str | None = None) -> str:
+        medium = self._ready(user, media_id, task)
         fields = medium.fields
         return self._links.attachment(
             self._media, medium.media_name, fields["fileName"], fields["contentType"]
         )
 
-    def thumbnail_url(self, owner: str, media_id: str, size: int) -> str:
+    def thumbnail_url(self, user: str, media_id: str, size: int, task: str | None = None) -> str:
         """Raises NotFound for a document too: it has no preview."""
-        medium = self._ready(owner, media_id)
+        medium = self._ready(user, media_id, task)
         if not medium.has_renditions:
             raise NotFound
         return self._links.of(self._renditions, [medium.rendition_name(size)])[0]
@@ -148,8 +152,17 @@ class Gallery:
             raise NotFound
         return medium
 
-    def _ready(self, owner: str, media_id: str) -> Medium:
-        medium = self.own(owner, media_id)
+    def seen(self, user: str, media_id: str, task: str | None) -> Medium:
+        """Own, or carried by the task where it was attached by whose it is. Raises NotFound."""
+        if task is None:
+            return self.own(user, media_id)
+        by = self._shares.attached_by(user, task, checked_id(media_id))
+        if by is None:
+            raise NotFound
+        return self.own(by, media_id)
+
+    def _ready(self, user: str, media_id: str, task: str | None) -> Medium:
+        medium = self.seen(user, media_id, task)
         if medium.state in COMING:
             raise Conflict("This medium is not ready yet")
         if medium.state != "ready":

@@ -13,6 +13,7 @@ from shared.media.model import (
     MediaDetail,
     MediaFilter,
     MediaPage,
+    TaskQuery,
     ThumbnailQuery,
     UploadRequest,
     UploadTicket,
@@ -64,19 +65,20 @@ def routes(gallery: Gallery, uploads: Uploads) -> Routes:
         return gallery.find(caller.user, query)
 
     @routes.get("/<media_id>", errors=(NotFound, Unavailable))
-    def read(media_id: str, caller: Principal) -> MediaDetail:
+    def read(media_id: str, query: TaskQuery, caller: Principal) -> MediaDetail:
         """Read what is known of a medium."""
-        return gallery.read(caller.user, media_id)
+        return gallery.read(caller.user, media_id, query.task)
 
     @routes.get("/<media_id>/download", **_LINK)
-    def download(media_id: str, caller: Principal) -> Reply[None]:
+    def download(media_id: str, query: TaskQuery, caller: Principal) -> Reply[None]:
         """Go to a signed URL of the original."""
-        return Reply(None, headers={"Location": gallery.download_url(caller.user, media_id)})
+        url = gallery.download_url(caller.user, media_id, query.task)
+        return Reply(None, headers={"Location": url})
 
     @routes.get("/<media_id>/thumbnail", **_LINK)
     def thumbnail(media_id: str, query: ThumbnailQuery, caller: Principal) -> Reply[None]:
         """Go to a signed URL of a rendition."""
-        url = gallery.thumbnail_url(caller.user, media_id, int(query.size))
+        url = gallery.thumbnail_url(caller.user, media_id, int(query.size), query.task)
         return Reply(None, headers={"Location": url})
 
     @routes.delete("/<media_id>", errors=(NotFound,))

@@ -97,7 +97,13 @@ class MediaFilter(Model):
     limit: Annotated[int, Field(ge=1, le=100)] = 20
 
 
-class ThumbnailQuery(Model):
+class TaskQuery(Model):
+    """`task` reaches what a task carries that is shared with the caller."""
+
+    task: str | None = None
+
+
+class ThumbnailQuery(TaskQuery):
     size: Literal["320", "640", "1280"] = "320"
 
 

@@ -114,17 +114,6 @@ class TaskPictures:
         pictures = tuple(Picture.model_validate(one, from_attributes=True) for one in found)
         return task.view_with(user, pictures)
 
-    def attached_by(self, user: str, task_id: str, media_id: str) -> str | None:
-        """For media: who attached the medium to a task that `user` may read; else None."""
-        try:
-            task = self._access.task(user, task_id, "read")
-            attachment = self._store.attachment(task.id, checked_id(media_id))
-        except NotFound:
-            return None
-        if attachment is None:
-            return None
-        return str(attachment.data.get("by", attachment.data["owner"]))
-
 
 def _is_full(task: Task, more: int) -> bool:
     return int(task.fields["mediaCount"]) + more > MOST_PICTURES
