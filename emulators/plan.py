@@ -118,6 +118,7 @@ class Plan:
             "PLATFORM_CALLER": self.account("platform"),
             "SCANNER": self.address("scanner"),
             "EVENTS_TOPIC": self.topic("snaptask-events"),
+            "REDRIVE_TOPIC": self.topic("snaptask-redrive"),
             "DEAD_LETTER_TOPIC": self.topic("snaptask-dead-letters"),
         }
 

@@ -317,6 +317,11 @@ DECLARATION = Declaration(
                 *_COMMON,
                 *_EVENTS,
                 "EVENTS_TOPIC",
+                "REDRIVE_TOPIC",
+                "INBOX_BUCKET",
+                "MEDIA_BUCKET",
+                "RENDITIONS_BUCKET",
+                "STORAGE_ENDPOINT",
                 "SIGNING_KEY_SECRET",
                 "TOKEN_HMAC_SECRET",
             ),
@@ -329,6 +334,8 @@ DECLARATION = Declaration(
         Schedule("rotate-keys", "maintenance", "/rotate-keys", "23 * * * *", local_every=3600),
         Schedule("erase-accounts", "maintenance", "/erase-accounts", "*/5 * * * *", local_every=30),
         Schedule("tend-tasks", "maintenance", "/tend-tasks", "* * * * *", local_every=10),
+        # A run goes on where the last one stopped, so this is how often a step is made.
+        Schedule("reconcile", "maintenance", "/reconcile", "17 * * * *", local_every=60),
         Schedule("expire-uploads", "maintenance", "/expire-uploads", "*/5 * * * *", local_every=30),
     ),
     indexes=(

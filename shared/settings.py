@@ -164,6 +164,11 @@ class _Publishing(EventSettings):
 
 
 class MaintenanceSettings(_Publishing):
+    redrive_topic: Text
+    inbox_bucket: Text
+    media_bucket: Text
+    renditions_bucket: Text
+    storage_endpoint: Text = "https://storage.googleapis.com"
     signing_key_secret: Text
     token_hmac_secret: Text
 

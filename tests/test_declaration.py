@@ -229,6 +229,9 @@ def test_no_query_is_made_outside_the_stores_above() -> None:
     assert asking == {
         "shared/events/deadletters.py",
         "shared/activity/history.py",
+        "shared/events/stuck.py",
+        "shared/media/reconcile.py",
+        "shared/tasks/reconcile.py",
         "shared/events/outbox.py",
         "shared/identity/claims.py",
         "shared/identity/erasure.py",

@@ -27,6 +27,7 @@ WHOLE = {
     "INBOX_BUCKET": "inbox",
     "MEDIA_BUCKET": "media",
     "EVENTS_TOPIC": "projects/p/topics/t",
+    "REDRIVE_TOPIC": "projects/p/topics/r",
     "DEAD_LETTER_TOPIC": "projects/p/topics/d",
     "SIGNING_KEY_SECRET": "projects/p/secrets/a",
     "TOKEN_HMAC_SECRET": "projects/p/secrets/b",

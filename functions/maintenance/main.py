@@ -13,21 +13,37 @@ from shared.documents.firestore import FirestoreDocuments
 from shared.events.http import Receiver, platform_sender
 from shared.events.outbox import Outbox
 from shared.events.pubsub import PubSubPublisher
+from shared.events.stuck import StuckEvents
 from shared.identity.claims import AddressClaims
 from shared.identity.erasure import Erasure, OwnedDocuments
 from shared.identity.keys import mac_keys
 from shared.identity.rotation import KeyRotation, mac_policy, signing_policy
+from shared.media.cloud_storage import CloudStorageObjects
 from shared.media.expiry import UploadExpiry
+from shared.media.model import Buckets
+from shared.media.reconcile import Surroundings, steps
 from shared.media.store import MediaStore
+from shared.reconcile import Reconciler
 from shared.secrets import SecretManager
 from shared.settings import MaintenanceSettings
 from shared.tasks.erasure import TaskErasure
 from shared.tasks.remains import TaskCare
+from shared.tasks.reconcile import StrayAttachments, TaskCounts
 
 settings = MaintenanceSettings.read(os.environ)
 documents = FirestoreDocuments(settings.google_cloud_project)
 outbox = Outbox(documents, PubSubPublisher(settings.events_topic))
 expiry = UploadExpiry(MediaStore(documents))
+around = Surroundings(
+    documents,
+    CloudStorageObjects(settings.google_cloud_project, settings.storage_endpoint),
+    Buckets(settings.inbox_bucket, settings.media_bucket, settings.renditions_bucket),
+    PubSubPublisher(settings.redrive_topic),
+)
+reconciler = Reconciler(
+    documents,
+    [*steps(around), TaskCounts(documents), StrayAttachments(documents), StuckEvents(documents)],
+)
 secrets = SecretManager()
 claims = AddressClaims(documents, mac_keys(secrets, settings.token_hmac_secret))
 rotation = KeyRotation(
@@ -56,6 +72,7 @@ receiver = Receiver(
         "/rotate-keys": rotation.run,
         "/erase-accounts": erasure.run,
         "/tend-tasks": TaskCare(documents).run,
+        "/reconcile": reconciler.run,
     },
 )
 

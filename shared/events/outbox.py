@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from shared.documents import Create, Delete, Document, DocumentStore, Order
+from shared.documents.model import KEY
 from shared.errors import Unavailable
 from shared.events.model import Event
 
@@ -22,9 +23,14 @@ _SWEEP = 45.0
 _log = logging.getLogger(__name__)
 
 
+class Refused(Unavailable):
+    """The topic takes none of these messages, because of one of them, however often it is asked."""
+
+
 class Publisher(Protocol):
     def publish(self, messages: Sequence[tuple[bytes, dict[str, str]]]) -> None:
-        """Hand (data, attributes) to the topic and wait for its answer; raises Unavailable."""
+        """Hand (data, attributes) to the topic and wait for its answer; raises Unavailable, and
+        Refused for what no other try would change."""
         ...
 
 
@@ -71,18 +77,34 @@ class Outbox:
             _log.warning("outbox: %s stays for the sweep", ", ".join(event_ids))
 
     def sweep(self) -> int:
-        """Publish what waits, the oldest first; returns how many. Raises Unavailable."""
+        """Publish what waits, the oldest first; returns how many. One that the topic refuses
+        stays and holds up no other. Raises Unavailable."""
         end = time.monotonic() + _SWEEP
-        count = 0
+        order: list[Order] = [("createdAt", "ASCENDING"), (KEY, "ASCENDING")]
+        count, after = 0, None
         while time.monotonic() < end:
-            order: list[Order] = [("createdAt", "ASCENDING")]
-            waiting = self._documents.query("outbox", order=order, limit=_BATCH)
-            if waiting:
-                self._send(waiting)
-            count += len(waiting)
+            waiting = self._documents.query("outbox", order=order, start_after=after, limit=_BATCH)
+            left = self._sent_or_refused(waiting)
+            count += len(waiting) - left
             if len(waiting) < _BATCH:
                 break
+            # Only past what stays: an event that was stored late may be older than the last one.
+            after = (waiting[-1].data["createdAt"], waiting[-1].id) if left else after
         return count
+
+    def _sent_or_refused(self, waiting: Sequence[Document]) -> int:
+        """How many the topic refuses: found one by one, once it refused them together."""
+        if not waiting:
+            return 0
+        try:
+            self._send(waiting)
+        except Refused:
+            if len(waiting) == 1:
+                _log.exception("outbox: no topic takes %s", waiting[0].id)
+                return 1
+            half = len(waiting) // 2
+            return sum(map(self._sent_or_refused, (waiting[:half], waiting[half:])))
+        return 0
 
     def _send(self, waiting: Sequence[Document]) -> None:
         self._publisher.publish([_message(document) for document in waiting])

@@ -11,6 +11,7 @@ import grpc
 
 from shared.access_token import AccessTokens
 from shared.errors import Unavailable
+from shared.events.outbox import Refused
 from shared.grpc_api import Tries, make_channel, messages, unary
 
 _types = messages("google.pubsub_v1", "pubsub")
@@ -49,6 +50,8 @@ class PubSubPublisher:
                 except grpc.RpcError as error:
                     tries.note(error)
         except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+                raise Refused("The topic refuses these messages for good") from None
             raise Unavailable(f"The topic refuses messages ({error.code().name})") from None
         raise Unavailable("The topic does not answer")
 

@@ -22,7 +22,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from shared.access_token import AccessTokens, MetadataTokens
 from shared.errors import Unavailable
-from shared.media.objects import ObjectVersion
+from shared.media.objects import ListedObject, ObjectVersion
 
 # Seconds: connect, and between two reads of a body. The retries of one call end after the
 # budget, because the event comes again anyway.
@@ -110,6 +110,26 @@ class CloudStorageObjects:
 
         return _asked(listed)
 
+    def stands(self, bucket: str, name: str) -> bool:
+        blob = self._blob(bucket, name)
+        return _asked(lambda: bool(blob.exists(timeout=_TRY, retry=_RETRY)))
+
+    def listed(self, bucket: str, after: str, limit: int) -> list[ListedObject]:
+        # The offset itself is listed too, and one more makes up for it.
+        client, offset = self._connected(), after or None
+        found = _asked(
+            lambda: list(
+                client.list_blobs(
+                    bucket,
+                    start_offset=offset,
+                    max_results=limit + 1,
+                    timeout=_TRY,
+                    retry=_RETRY,
+                )
+            )
+        )
+        return [_listed(blob) for blob in found if blob.name != after][:limit]
+
     def close(self) -> None:
         with self._lock:
             if self._client is not None:
@@ -129,6 +149,12 @@ class CloudStorageObjects:
                     client_options={"api_endpoint": self._endpoint},
                 )
             return self._client
+
+
+def _listed(blob: Blob) -> ListedObject:
+    version = ObjectVersion(blob.bucket.name, blob.name, int(blob.generation))
+    kind, checksum = str(blob.content_type or ""), str(blob.crc32c or "")
+    return ListedObject(version, int(blob.size), kind, checksum, blob.time_created)
 
 
 class _Session(requests.Session):

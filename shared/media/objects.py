@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
+
+from shared.media.checksums import crc32c_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,17 @@ class ObjectVersion:
     bucket: str
     name: str
     generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """A live object as a listing tells of it."""
+
+    version: ObjectVersion
+    size: int
+    content_type: str
+    crc32c: str
+    created_at: datetime
 
 
 class ObjectStore(Protocol):
@@ -49,6 +63,14 @@ class ObjectStore(Protocol):
 
     def erase(self, bucket: str, name: str) -> None:
         """Delete every generation of `name` and of all below `name/`, noncurrent ones too."""
+        ...
+
+    def stands(self, bucket: str, name: str) -> bool:
+        """Whether there is a live object of that name."""
+        ...
+
+    def listed(self, bucket: str, after: str, limit: int) -> list[ListedObject]:
+        """Live objects whose names come after that one, in the order of names."""
         ...
 
 
@@ -100,3 +122,24 @@ class MemoryObjects:
         for one, found in list(self.objects):
             if one == bucket and (found == name or found.startswith(f"{name}/")):
                 self.objects.pop((one, found), None)
+
+    def stands(self, bucket: str, name: str) -> bool:
+        return (bucket, name) in self.objects
+
+    def listed(self, bucket: str, after: str, limit: int) -> list[ListedObject]:
+        found = sorted(
+            (name, *kept)
+            for (one, name), kept in self.objects.items()
+            if one == bucket and name > after
+        )
+        return [
+            ListedObject(
+                ObjectVersion(bucket, name, generation),
+                len(content),
+                content_type,
+                crc32c_of([content]),
+                # As Cloud Storage counts them: microseconds.
+                datetime.fromtimestamp(generation / 1e6, UTC),
+            )
+            for name, generation, content, content_type in found[:limit]
+        ]

@@ -14,7 +14,7 @@ from shared.events.outbox import MemoryPublisher, Outbox
 from shared.ids import new_id
 from shared.media.checksums import crc32c_of
 from shared.media.model import Buckets, inbox_name
-from shared.media.objects import MemoryObjects, ObjectVersion
+from shared.media.objects import ListedObject, MemoryObjects, ObjectVersion
 from shared.media.pipeline import Pipeline
 from shared.media.store import MediaStore
 from tests.fixtures import pictures
@@ -59,6 +59,12 @@ class WatchedObjects:
 
     def erase(self, bucket: str, name: str) -> None:
         self._watched("erase", lambda: self._inner.erase(bucket, name))
+
+    def stands(self, bucket: str, name: str) -> bool:
+        return bool(self._watched("stands", lambda: self._inner.stands(bucket, name)))
+
+    def listed(self, bucket: str, after: str, limit: int) -> list[ListedObject]:
+        return self._watched("listed", lambda: self._inner.listed(bucket, after, limit))
 
     def _watched(self, name: str, call: Callable[[], Any]) -> Any:
         self._watch(name)
