@@ -72,6 +72,12 @@ openapi: $(STAMP) ## write docs/openapi.json from the route tables
 deadletters: $(STAMP) ## what failed too often, in the local cloud (tools.deadletters show, replay, drop)
 	$(BIN)/python -m tools.deadletters list
 
+reconcile: $(STAMP) ## what does not fit together in the local cloud (tools.reconcile --repair mends it)
+	$(BIN)/python -m tools.reconcile
+
+reprocess: $(STAMP) ## make renditions of an older recipe anew, in the local cloud
+	$(BIN)/python -m tools.reprocess
+
 screenshots: $(STAMP) ## take the README's pictures, while `make dev` runs
 	$(BIN)/python -m tools.screenshots
 

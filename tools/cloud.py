@@ -15,11 +15,14 @@ from pathlib import Path
 import google.auth
 import google.auth.transport.requests
 
-from emulators.plan import ROOT, Plan
+from emulators.plan import ROOT, Plan, bucket_name
 from shared.access_token import AccessTokens
 from shared.documents.firestore import FirestoreDocuments
 from shared.events.pubsub import PubSubPublisher
+from shared.media.cloud_storage import CloudStorageObjects
+from shared.media.model import Buckets
 
+_STORAGE = "https://storage.googleapis.com"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -28,14 +31,18 @@ class NotRunning(Exception):
 
 
 class Cloud:
-    """Firestore and topics of `project`, closed with `close`."""
+    """Firestore, buckets and topics of `project`, closed with `close`."""
 
-    def __init__(self, project: str, tokens: AccessTokens | None) -> None:
+    def __init__(self, project: str, tokens: AccessTokens, storage: str = _STORAGE) -> None:
         self.project = project
         self._tokens = tokens
         self._closing = ExitStack()
         self.documents = FirestoreDocuments(project, tokens=tokens)
         self._closing.callback(self.documents.close)
+        self.objects = CloudStorageObjects(project, storage, tokens)
+        self._closing.callback(self.objects.close)
+        names = (bucket_name(project, name) for name in ("inbox", "media", "renditions"))
+        self.buckets = Buckets(*names)
 
     def publisher(self, topic: str) -> PubSubPublisher:
         publisher = PubSubPublisher(f"projects/{self.project}/topics/{topic}", self._tokens)
@@ -63,11 +70,18 @@ def connected(options: argparse.Namespace) -> Iterator[Cloud]:
         plan, _ = running
         os.environ["FIRESTORE_EMULATOR_HOST"] = plan.address("firestore")
         os.environ["PUBSUB_EMULATOR_HOST"] = plan.address("pubsub")
-        cloud = Cloud(plan.project, None)
+        cloud = Cloud(plan.project, _AnyToken(), plan.url("storage"))
     try:
         yield cloud
     finally:
         cloud.close()
+
+
+class _AnyToken:
+    """The local cloud's emulators take any."""
+
+    def token(self) -> str:
+        return "local"
 
 
 class _PersonsTokens:

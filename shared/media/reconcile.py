@@ -191,7 +191,8 @@ class Usages:
             told = {name: usage.data.get(name, 0) for name in NAMES}
             real = self._sums(usage.id)
             if told != real:
-                write = Update(usage.path, real, version=usage.version)
+                wrong = {name: real[name] for name in NAMES if real[name] != told[name]}
+                write = Update(usage.path, wrong, version=usage.version)
                 done = repair and self._around.is_committed(write)
                 findings.append(Finding("wrong-usage", usage.id, done))
         return Page(findings, _last(found, lambda one: one.id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from shared.documents import AlreadyExists, Create, DocumentStore, Set
 from shared.errors import Unavailable
 from shared.events import outbox as outbox_module
 from shared.events.model import Event, delivered
-from shared.events.outbox import MemoryPublisher, Outbox, stored
+from shared.events.outbox import MemoryPublisher, Outbox, Refused, stored
 from tests.fixtures.stores import WatchedDocuments
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -183,3 +184,64 @@ def test_an_event_stored_while_the_sweep_publishes_stays_for_the_next(
     publisher = Slow()
     assert Outbox(documents, publisher).sweep() == 1
     assert waiting(documents) == ["late1"]
+
+
+class Choosy(MemoryPublisher):
+    """A topic that takes no batch with a message of `poison` in it."""
+
+    def __init__(self, *poison: str) -> None:
+        super().__init__()
+        self.poison = set(poison)
+
+    def publish(self, messages: Sequence[tuple[bytes, dict[str, str]]]) -> None:
+        if self.poison & {attributes["id"] for _, attributes in messages}:
+            raise Refused
+        super().publish(messages)
+
+
+def test_an_event_that_the_topic_refuses_stays_and_holds_up_no_other(
+    documents: DocumentStore,
+) -> None:
+    for first in range(0, 450, 150):
+        documents.commit(
+            [stored(happened(f"e{n:03}", minute=n)) for n in range(first, first + 150)]
+        )
+    poison = ("e000", "e007", "e199", "e200", "e449")
+    publisher = Choosy(*poison)
+    outbox = Outbox(documents, publisher)
+    assert [outbox.sweep(), outbox.sweep()] == [445, 0]
+    assert set(ids(publisher)) == {f"e{n:03}" for n in range(450)} - set(poison)
+    assert len(ids(publisher)) == 445
+    assert sorted(waiting(documents)) == sorted(poison)
+    publisher.poison.clear()
+    assert outbox.sweep() == 5
+    assert waiting(documents) == []
+
+
+def test_a_whole_batch_of_refused_events_lets_those_behind_it_pass(
+    documents: DocumentStore,
+) -> None:
+    poison = [f"a{n:03}" for n in range(210)]
+    for first in (0, 105):
+        documents.commit([stored(happened(one)) for one in poison[first : first + 105]])
+    documents.commit([stored(happened("b", minute=1))])
+    publisher = Choosy(*poison)
+    assert Outbox(documents, publisher).sweep() == 1
+    assert ids(publisher) == ["b"]
+
+
+def test_flushing_a_refused_event_fails_nobody(documents: DocumentStore) -> None:
+    documents.commit([stored(happened("e1"))])
+    Outbox(documents, Choosy("e1")).flush("e1")
+    assert waiting(documents) == ["e1"]
+
+
+def test_two_sweeps_at_once_publish_everything_and_leave_nothing(documents: DocumentStore) -> None:
+    for first in (0, 150):
+        documents.commit([stored(happened(f"e{n:03}")) for n in range(first, first + 150)])
+    publisher = MemoryPublisher()
+    with ThreadPoolExecutor(3) as threads:
+        for _ in range(3):
+            threads.submit(Outbox(documents, publisher).sweep)
+    assert set(ids(publisher)) == {f"e{n:03}" for n in range(300)}
+    assert waiting(documents) == []

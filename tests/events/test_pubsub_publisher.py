@@ -14,6 +14,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 
 from shared.errors import Unavailable
 from shared.events import pubsub as module
+from shared.events.outbox import Refused
 from shared.events.pubsub import PubSubPublisher
 from tests.fixtures import emulated
 
@@ -67,9 +68,17 @@ def test_what_was_published_arrives_with_its_attributes(reader: Reader) -> None:
 
 
 @pytest.mark.emulated
+def test_a_message_that_no_topic_takes_is_refused_for_good(reader: Reader) -> None:
+    publisher = PubSubPublisher(reader.topic)  # type: ignore[attr-defined]
+    with pytest.raises(Refused):
+        publisher.publish([(b"x", {"id": "e1"}), (b"", {})])
+
+
+@pytest.mark.emulated
 def test_a_missing_topic_is_unavailable(pubsub: str) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as missing:
         PubSubPublisher("projects/p/topics/never-made").publish([(b"x", {})])
+    assert not isinstance(missing.value, Refused), "its messages are as good as ever"
 
 
 @pytest.mark.emulated

@@ -223,3 +223,26 @@ def test_without_a_token_nothing_is_done(on_storage: World, tokens: Tokens) -> N
         on_storage.store.delete(source)
     tokens.broken = False
     assert on_storage.store.read(source) == PHOTO
+
+
+def test_a_listing_goes_through_the_live_objects_in_the_order_of_names(world: World) -> None:
+    names = [f"uploads/{name}" for name in ("B", "a", "a/1", "aa", "ä", "z")]
+    versions = {name: world.upload(name.encode(), name) for name in names}
+    world.store.delete(versions.pop("uploads/aa"))
+    seen, after = [], ""
+    while page := world.store.listed(world.inbox, after, 2):
+        assert len(page) <= 2
+        seen += page
+        after = page[-1].version.name
+    wanted = sorted(versions, key=str.encode)
+    assert [one.version for one in seen] == [versions[name] for name in wanted]
+    assert [one.size for one in seen] == [len(name.encode()) for name in wanted]
+    assert all(one.created_at.tzinfo and one.content_type and one.crc32c for one in seen)
+
+
+def test_what_stands_is_told_from_what_does_not(world: World) -> None:
+    version = world.upload()
+    assert world.store.stands(world.inbox, version.name)
+    assert not world.store.stands(world.inbox, version.name + "/1")
+    world.store.delete(version)
+    assert not world.store.stands(world.inbox, version.name)

@@ -1,0 +1,44 @@
+"""The commands that look after a deployment, on the whole local cloud."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from emulators.plan import ROOT
+from shared.ids import new_id
+from tests.fixtures import pictures
+from tests.fixtures.stack import Person, Stack, eventually
+
+pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
+
+
+def command(stack: Stack, name: str, *arguments: str) -> tuple[int, str]:
+    whole = [sys.executable, "-m", f"tools.{name}", f"--data={stack.plan.data}", *arguments]
+    done = subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+def test_what_lies_about_is_reported_and_a_young_thing_is_left(
+    stack: Stack, person: Person
+) -> None:
+    medium = person.upload(pictures.saved(pictures.photo(90, 60), "JPEG"))
+    eventually(lambda: person.medium(medium)["state"], lambda state: state == "ready")
+    bucket = stack.storage.bucket(stack.plan.bucket("media"))
+    stray = bucket.blob(f"{new_id()}/1700000000000001")
+    stray.upload_from_string(b"x", content_type="image/jpeg")
+    _, output = command(stack, "reconcile", "--repair")
+    assert stray.name not in output, "it may be about to be named"
+    assert stray.exists()
+    assert medium not in output
+
+
+def test_nothing_is_outdated_in_a_fresh_cloud(stack: Stack, person: Person) -> None:
+    medium = person.upload(pictures.saved(pictures.photo(90, 60), "JPEG"))
+    eventually(lambda: person.medium(medium)["state"], lambda state: state == "ready")
+    code, output = command(stack, "reprocess")
+    assert code == 0
+    assert "0 outdated, 0 made anew" in output
