@@ -24,11 +24,12 @@ from urllib.parse import quote, urlsplit
 import urllib3
 
 from shared.access_token import AccessTokens, MetadataTokens
+from shared.deadline import left
 from shared.errors import Unavailable
 
 _ALGORITHM = "GOOG4-RSA-SHA256"
 # Seconds. signBlob answers in 30-60 ms; one lost answer fits into what a person waits for.
-_TIMEOUT = urllib3.Timeout(connect=1.0, read=2.0)
+_CONNECT, _READ = 1.0, 2.0
 # Calls to signBlob at a time, for pages of pictures; also the connections kept.
 _PARALLEL = 8
 READ_EXPIRY = timedelta(minutes=5)
@@ -53,18 +54,22 @@ class IAMBlobSigner:
         self.email = email
         self._path = f"/v1/projects/-/serviceAccounts/{quote(email)}:signBlob"
         # One host's pool, not a manager of pools: a tenth of the CPU of signing an upload.
-        self._pool = urllib3.connection_from_url(
-            endpoint, maxsize=_PARALLEL, timeout=_TIMEOUT, retries=False
-        )
+        self._pool = urllib3.connection_from_url(endpoint, maxsize=_PARALLEL, retries=False)
         self._tokens = tokens or MetadataTokens()
 
     def sign(self, content: bytes) -> bytes:
         body = json.dumps({"payload": base64.b64encode(content).decode()}).encode()
         # A signature asked for twice is the same signature, so a lost answer is asked for again.
         for last in (False, True):
+            seconds = left(_READ)
+            if not seconds:
+                break
+            timeout = urllib3.Timeout(connect=min(_CONNECT, seconds), read=seconds)
             try:
                 headers = {"Authorization": f"Bearer {self._tokens.token()}"}
-                answer = self._pool.urlopen("POST", self._path, body=body, headers=headers)
+                answer = self._pool.urlopen(
+                    "POST", self._path, body=body, headers=headers, timeout=timeout
+                )
                 if answer.status == 200:
                     return base64.b64decode(json.loads(answer.data)["signedBlob"], validate=True)
                 if answer.status < 500 and answer.status != 429:

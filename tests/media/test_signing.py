@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from google.cloud import storage
 from google.oauth2 import service_account
 
+from shared.deadline import budget
 from shared.errors import Unavailable
 from shared.media import signing
 from shared.media.signing import IAMBlobSigner, ReadURLs, URLSigner
@@ -167,9 +168,15 @@ def test_a_service_that_stays_away_or_hangs_is_told(
         return Answer(200)
 
     iam.answer = hang
-    monkeypatch.setattr(signing, "_TIMEOUT", signing.urllib3.Timeout(connect=0.2, read=0.2))
+    monkeypatch.setattr(signing, "_READ", 0.2)
     with pytest.raises(Unavailable):
         signer(iam.url).sign(b"ab")
+
+
+def test_a_request_without_time_left_asks_for_no_signature(iam: Web) -> None:
+    with budget(0), pytest.raises(Unavailable):
+        signer(iam.url).sign(b"ab")
+    assert iam.asked == []
 
 
 # Read URLs
