@@ -27,8 +27,8 @@ from shared.reconcile import Reconciler
 from shared.secrets import SecretManager
 from shared.settings import MaintenanceSettings
 from shared.tasks.erasure import TaskErasure
-from shared.tasks.remains import TaskCare
 from shared.tasks.reconcile import StrayAttachments, TaskCounts
+from shared.tasks.remains import TaskCare
 
 settings = MaintenanceSettings.read(os.environ)
 documents = FirestoreDocuments(settings.google_cloud_project)
