@@ -2,6 +2,7 @@
 // What a person wrote is only ever set as text, never as markup.
 
 import { api, login, logout, onOtherTab, register, resume } from "/api.js";
+import { followLink } from "/links.js";
 import { isComing, settled, upload } from "/upload.js";
 
 const REASONS = {
@@ -192,4 +193,6 @@ find("#sign-out").onclick = () => attempt(async () => {
   await logout();
 });
 onOtherTab(() => location.reload());
+addEventListener("hashchange", () => followLink(attempt, tell));
+followLink(attempt, tell);
 attempt(async () => { if (await resume()) await showBoard(); });
