@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from shared.settings import (
     AuthSettings,
     EventSettings,
+    MailSettings,
     MaintenanceSettings,
     MediaSettings,
     Settings,
@@ -32,10 +33,14 @@ WHOLE = {
     "SIGNING_KEY_SECRET": "projects/p/secrets/a",
     "TOKEN_HMAC_SECRET": "projects/p/secrets/b",
     "SCANNER": "10.0.0.3:3310",
+    "APP_URL": "https://app.example",
+    "MAIL_FROM": "snaptask@example.com",
+    "SMTP_HOST": "smtp.example",
 }
 MODELS: list[type[Settings]] = [
     AuthSettings,
     EventSettings,
+    MailSettings,
     MaintenanceSettings,
     MediaSettings,
     TasksSettings,
@@ -128,3 +133,36 @@ def test_settings_do_not_change() -> None:
     settings = Settings.read(BASE)
     with pytest.raises(ValidationError):
         settings.environment = "production"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"SMTP_TLS": "none"}, "SMTP_TLS"),
+        ({"SMTP_TLS": "ssl"}, "SMTP_TLS"),
+        ({"APP_URL": "http://app.example"}, "APP_URL"),
+        ({"APP_URL": "https://app.example/"}, "APP_URL"),
+        ({"APP_URL": "https://app.example/#x"}, "APP_URL"),
+        ({"APP_URL": "javascript:alert(1)"}, "APP_URL"),
+        ({"MAIL_FROM": "nobody"}, "MAIL_FROM"),
+        ({"MAIL_FROM": "a@b.example\r\nBcc: c@d.example"}, "MAIL_FROM"),
+        ({"SMTP_USER": "snaptask"}, "SMTP_PASSWORD_SECRET"),
+        ({"SMTP_PORT": "0"}, "SMTP_PORT"),
+    ],
+)
+def test_mail_that_could_be_read_or_forged_on_its_way_is_fatal(
+    change: dict[str, str], named: str
+) -> None:
+    production = WHOLE | {"ENVIRONMENT": "production"}
+    assert MailSettings.read(production).smtp_port == 587
+    with pytest.raises(SettingsError, match=named):
+        MailSettings.read(production | change)
+
+
+def test_by_default_an_account_is_good_only_once_its_address_is_confirmed() -> None:
+    settings = AuthSettings.read(WHOLE)
+    assert settings.sign_in_unverified is False
+    assert settings.people_per_source == 20
+    for name in ("PEOPLE_PER_SOURCE", "TRUSTED_PROXIES"):
+        with pytest.raises(SettingsError, match=name):
+            AuthSettings.read(WHOLE | {name: "-1"})

@@ -1,4 +1,4 @@
-"""The links in mails, opened in a real browser: confirm the address, forget and set the password."""
+"""The links in mails, opened in a real browser: the address confirmed, the password set anew."""
 
 from __future__ import annotations
 

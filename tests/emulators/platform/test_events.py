@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from google.pubsub_v1 import types
 
 from emulators.platform import events
+from emulators.platform.deliveries import routes
+from infra.declaration import DECLARATION
 from shared.events.model import FinalizedObject, delivered
 
 PUBLISHED = datetime(2026, 11, 25, 10, 0, 0, 250_000, tzinfo=UTC)
@@ -113,3 +116,29 @@ def test_the_product_reads_both_forms() -> None:
     assert FinalizedObject.from_resource(json.loads(sent.body)).name == "ö \n"
     pushed = events.push(message(b"body", id="e1", type="t.v1"), "projects/p/subscriptions/s", 1)
     assert delivered(json.loads(pushed.body)["message"]).data == b"body"
+
+
+def test_a_subscription_that_asks_for_some_events_is_sent_no_others() -> None:
+    wanted = ("snaptask.media.v1.ready", "snaptask.media.v1.rejected")
+    filtered = replace(DECLARATION.subscriptions[0], name="some", types=wanted)
+    everything = replace(DECLARATION.subscriptions[0], name="all", types=())
+    declaration = replace(DECLARATION, subscriptions=(filtered, everything))
+    forms = {
+        route.subscription.rpartition("/")[2]: route.form for route in routes(declaration, "p")
+    }
+
+    def reaches(name: str, **attributes: str) -> bool:
+        received = types.ReceivedMessage.pb(types.ReceivedMessage())
+        received.message.CopyFrom(message(**attributes))
+        return forms[name](received) is not None
+
+    for kind in wanted:
+        assert reaches("some", type=kind)
+    for attributes in ({"type": "snaptask.media.v1"}, {"type": ""}, {}, {"kind": wanted[0]}):
+        assert not reaches("some", **attributes)
+        assert reaches("all", **attributes)
+    assert filtered.filter == (
+        'attributes.type = "snaptask.media.v1.ready" OR '
+        'attributes.type = "snaptask.media.v1.rejected"'
+    )
+    assert everything.filter == ""
