@@ -3,7 +3,8 @@
 The list is made of public lists of leaked passwords (docs/licenses/common-passwords.txt), from
 eight characters on, which is the lowest floor. It stays one text and is searched as one: 0.2 MB
 and below half a millisecond a look, where a set would take ten times the memory and be built at
-every cold start. a rule describes better than a list is a rule: one unit repeated, a walk over the keyboard.
+every cold start. What a rule describes better than a list is a rule: one unit repeated, a walk
+over the keyboard.
 No rule asks for digits or signs (NIST SP 800-63B, section 3.1.1.2).
 """
 
