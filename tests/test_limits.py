@@ -13,13 +13,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from infra.declaration import DECLARATION
-from shared.documents import Count, DocumentStore
+from shared.documents import Count, DocumentStore, connection
 from shared.documents.firestore import FirestoreDocuments
 from shared.errors import TooManyRequests, Unavailable
 from shared.limits import Limit, Limiter, Reserved
 from tests.fixtures.firestore_proxy import FirestoreProxy, between
 from tests.fixtures.stores import Budget, WatchedDocuments, memory_documents
 from tests.fixtures.stores import documents as documents
+from tests.fixtures.stores import patient as patient
 
 GUESSES = Limit("guesses", most=5, window=600)
 ALL = Limit("all", most=8, window=3600)
@@ -47,6 +48,7 @@ def passes(limiter: Limiter, key: str = "ada", limit: Limit = GUESSES) -> bool:
     return True
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_limit_passes_and_not_one_more(documents: DocumentStore, clock: Clock) -> None:
     limiter = Limiter(documents, clock)
     assert [passes(limiter) for _ in range(8)] == [True] * 5 + [False] * 3
@@ -78,6 +80,7 @@ def test_of_several_limits_the_longest_wait_is_told(clock: Clock) -> None:
     assert 3580 < int(refused.value.headers["Retry-After"]) <= 3592
 
 
+@pytest.mark.usefixtures("patient")
 def test_of_a_hundred_at_once_over_two_stores_exactly_the_limit_passes(
     documents: DocumentStore, clock: Clock
 ) -> None:
@@ -89,6 +92,7 @@ def test_of_a_hundred_at_once_over_two_stores_exactly_the_limit_passes(
 
 def _guess(project: str, count: int, start: object) -> int:
     """In a process of its own, which shares nothing but the database."""
+    connection._TRY = connection._BUDGET = 60.0
     documents = FirestoreDocuments(project)
     limiter = Limiter(documents, Clock())
     start.wait()  # type: ignore[attr-defined]
@@ -109,6 +113,7 @@ def test_of_a_hundred_at_once_from_two_processes_exactly_the_limit_passes(firest
     assert sum(passed) == 5
 
 
+@pytest.mark.usefixtures("patient")
 def test_what_is_given_back_can_be_taken_again(documents: DocumentStore, clock: Clock) -> None:
     limiter = Limiter(documents, clock)
     for _ in range(20):
@@ -120,6 +125,7 @@ def test_what_is_given_back_can_be_taken_again(documents: DocumentStore, clock: 
     assert known.data["count"] == 20
 
 
+@pytest.mark.usefixtures("patient")
 def test_what_is_given_back_late_goes_to_the_window_it_was_taken_from(
     documents: DocumentStore, clock: Clock
 ) -> None:

@@ -10,8 +10,10 @@ from flask import Response
 from shared.errors import Unavailable
 from tests.fixtures.api import refusal
 from tests.fixtures.stores import WatchedDocuments, memory_documents
+from tests.fixtures.stores import patient as patient
 from tests.identity.world import HOME, PASSWORD, World, at_once, json_of
 
+pytestmark = pytest.mark.usefixtures("patient")
 EVE = "203.0.113.7"
 
 
