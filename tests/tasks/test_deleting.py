@@ -13,7 +13,7 @@ from shared.tasks import remains
 from shared.tasks.erasure import TaskErasure
 from shared.tasks.remains import TaskCare
 from tests.fixtures.api import ADA, BOB
-from tests.fixtures.stores import WatchedDocuments
+from tests.fixtures.stores import WatchedDocuments, memory_documents
 from tests.tasks.world import World
 
 BESIDE = ("attachments", "comments", "invitations")
@@ -310,8 +310,6 @@ def test_an_account_that_goes_leaves_nothing_of_its_own_anywhere(
 
 @pytest.mark.parametrize("nth", range(1, 40))
 def test_the_erasing_of_an_account_may_be_killed_anywhere(nth: int) -> None:
-    from tests.fixtures.stores import memory_documents
-
     documents = memory_documents()
     world = World(documents)
     full(world, BOB)
