@@ -25,7 +25,8 @@ from infra.declaration import DECLARATION
 from shared.identity.rotation import KeyRotation, Policy, mac_policy, signing_policy
 from shared.secrets import SecretVersion, SecretVersions, State
 
-NAMES = tuple(secret.name for secret in DECLARATION.secrets)
+# What others gave us (a password of theirs) is not ours to make anew.
+NAMES = tuple(secret.name for secret in DECLARATION.secrets if secret.managers)
 _STATES: dict[str, State] = {"ENABLED": "enabled", "DISABLED": "disabled"}
 
 

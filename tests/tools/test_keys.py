@@ -86,6 +86,17 @@ def test_a_version_that_is_not_there_is_not_retired(number: int) -> None:
         list(Desk().keys.retire("signing-key", number, force=True))
 
 
+def test_a_secret_that_somebody_gave_us_is_not_made_anew() -> None:
+    desk = Desk()
+    given = "projects/p/secrets/smtp-password"
+    desk.secrets.add(given, b"theirs")
+    with pytest.raises(Refused, match="no secret smtp-password"):
+        list(desk.keys.rotate("smtp-password"))
+    with pytest.raises(Refused):
+        list(desk.keys.retire("smtp-password", 1, force=True))
+    assert desk.states(given) == ["enabled"]
+
+
 def test_an_unknown_name_is_told_the_known_ones() -> None:
     for call in (Desk().keys.rotate("x"), Desk().keys.retire("../x", 1, force=True)):
         with pytest.raises(Refused, match="signing-key, token-hmac"):
