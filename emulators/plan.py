@@ -117,6 +117,7 @@ class Plan:
             "PLATFORM_AUDIENCE": self.url(function.name),
             "PLATFORM_CALLER": self.account("platform"),
             "SCANNER": self.address("scanner"),
+            "MEDIA_QUOTA": str(5 * 1024**3),
             "EVENTS_TOPIC": self.topic("snaptask-events"),
             "REDRIVE_TOPIC": self.topic("snaptask-redrive"),
             "DEAD_LETTER_TOPIC": self.topic("snaptask-dead-letters"),

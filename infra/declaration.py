@@ -251,6 +251,7 @@ DECLARATION = Declaration(
                 *_COMMON,
                 *_TOKENS,
                 "SIGNER_EMAIL",
+                "MEDIA_QUOTA",
                 "INBOX_BUCKET",
                 "MEDIA_BUCKET",
                 "RENDITIONS_BUCKET",
@@ -316,12 +317,12 @@ DECLARATION = Declaration(
             env=(
                 *_COMMON,
                 *_EVENTS,
-                "EVENTS_TOPIC",
-                "REDRIVE_TOPIC",
                 "INBOX_BUCKET",
                 "MEDIA_BUCKET",
                 "RENDITIONS_BUCKET",
                 "STORAGE_ENDPOINT",
+                "EVENTS_TOPIC",
+                "REDRIVE_TOPIC",
                 "SIGNING_KEY_SECRET",
                 "TOKEN_HMAC_SECRET",
             ),
@@ -336,6 +337,7 @@ DECLARATION = Declaration(
         Schedule("tend-tasks", "maintenance", "/tend-tasks", "* * * * *", local_every=10),
         # A run goes on where the last one stopped, so this is how often a step is made.
         Schedule("reconcile", "maintenance", "/reconcile", "17 * * * *", local_every=60),
+        Schedule("empty-trash", "maintenance", "/empty-trash", "*/5 * * * *", local_every=30),
         Schedule("expire-uploads", "maintenance", "/expire-uploads", "*/5 * * * *", local_every=30),
     ),
     indexes=(
@@ -348,6 +350,19 @@ DECLARATION = Declaration(
                 ("createdAt", "DESCENDING"),
                 ("__name__", "DESCENDING"),
             ),
+        ),
+        *(
+            Index(
+                "media",
+                (
+                    ("owner", "ASCENDING"),
+                    ("state", "ASCENDING"),
+                    (kind, "ASCENDING"),
+                    ("createdAt", "DESCENDING"),
+                    ("__name__", "DESCENDING"),
+                ),
+            )
+            for kind in ("kind", "contentType")
         ),
         Index(
             "media",

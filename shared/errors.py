@@ -64,6 +64,13 @@ class Conflict(ProductError):
     slug, status, title = "conflict", 409, "That is not possible in the present state"
 
 
+class OverQuota(ProductError):
+    """Not 413, which is about one body, and not 507, which would be our failure: the person can
+    make room, and then send the same again."""
+
+    slug, status, title = "quota-exceeded", 409, "There is no room left for it"
+
+
 class StaleVersion(ProductError):
     slug, status, title = "stale-version", 412, "Somebody changed it meanwhile"
 

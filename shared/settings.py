@@ -118,6 +118,8 @@ class TasksSettings(_Tokens):
 class MediaSettings(TasksSettings):
     inbox_bucket: Text
     media_bucket: Text
+    # Bytes for each owner; about a thousand photographs of 5 MB.
+    media_quota: Annotated[int, Field(ge=1)] = 5 * 1024**3
 
 
 class EventSettings(Settings):
@@ -159,25 +161,21 @@ class MailSettings(EventSettings):
         return wrong
 
 
-class _Publishing(EventSettings):
+class _Objects(EventSettings):
     events_topic: Text
-
-
-class MaintenanceSettings(_Publishing):
-    redrive_topic: Text
     inbox_bucket: Text
     media_bucket: Text
     renditions_bucket: Text
     storage_endpoint: Text = "https://storage.googleapis.com"
+
+
+class MaintenanceSettings(_Objects):
+    redrive_topic: Text
     signing_key_secret: Text
     token_hmac_secret: Text
 
 
-class ThumbnailsSettings(_Publishing):
+class ThumbnailsSettings(_Objects):
     dead_letter_topic: Text
-    inbox_bucket: Text
-    media_bucket: Text
-    renditions_bucket: Text
-    storage_endpoint: Text = "https://storage.googleapis.com"
     # Of clamd, "host:port". There is no default: to run without one has to be decided ("off").
     scanner: Annotated[str, Field(pattern=r"^(off|[A-Za-z0-9.-]+:[0-9]{1,5})$")]

@@ -20,6 +20,7 @@ from shared.identity.session_store import SessionStore
 from shared.ids import new_id
 from shared.media.store import MediaStore
 from shared.settings import Settings
+from shared.tasks.carrying import Carrying
 from shared.tasks.erasure import TaskErasure
 from shared.tasks.remains import TaskCare
 from tests.fixtures.api import ADA
@@ -147,7 +148,7 @@ def test_secrets_are_read_by_functions_that_are_told_their_names() -> None:
 
 
 def test_a_browser_may_send_what_a_signed_upload_asks_for() -> None:
-    source = ast.unparse(tree(ROOT / "shared/media/uploads.py"))
+    source = ast.unparse(tree(ROOT / "shared/media/tickets.py"))
     headers = {
         node.value
         for node in ast.walk(ast.parse(source))
@@ -200,8 +201,9 @@ def test_the_declared_indexes_are_those_the_queries_need() -> None:
     documents = Noted()
     tasks, media = World(documents), MediaStore(documents)
     for after in (None, (NOON, new_id())):
-        media.find("ada", None, after, 20)
-        media.find("ada", "ready", after, 20)
+        for kind in (None, "image", "image/jpeg"):
+            media.find("ada", None, kind, after, 20)
+            media.find("ada", "ready", kind, after, 20)
     task = tasks.task()
     for sort, direction in product(("created", "updated", "due", "position"), ("asc", "desc")):
         for more in ("", "&status=open", "&q=milk", "&scope=all", "&dueFrom=2026-01-01T00:00:00Z"):
@@ -210,7 +212,11 @@ def test_the_declared_indexes_are_those_the_queries_need() -> None:
         tasks.api.read(f"/{task}/{path}")
     TaskErasure(documents).erase_owner(ADA)
     TaskCare(documents).run()
+    Carrying(documents).counts([new_id()])
     media.overdue(NOON, 200)
+    media.of_owner("ada", 200)
+    for field in ("eraseAt", "heldUntil", "leftoverAt"):
+        media.due(field, NOON, 200)
     SessionStore(documents).of_user("ada", 0, NOON, 100)
     Outbox(documents, MemoryPublisher()).sweep()
     DeadLetters(documents).find("dead", 100)
@@ -238,6 +244,7 @@ def test_no_query_is_made_outside_the_stores_above() -> None:
         "shared/identity/export.py",
         "shared/identity/session_store.py",
         "shared/media/store.py",
+        "shared/tasks/carrying.py",
         "shared/tasks/comments.py",
         "shared/tasks/remains.py",
         "shared/tasks/sharing.py",

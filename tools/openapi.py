@@ -156,7 +156,8 @@ def _parameters(route: Route, schemas: _Schemas) -> Iterator[Json]:
         yield {"name": header.name, "in": "header", "required": header.required, "schema": schema}
     for _, name in signature.cookies:
         yield {"name": name, "in": "cookie", "required": False, "schema": {"type": "string"}}
-    if _is_tagged(route):
+    named = {header.name for header in signature.headers}
+    if _is_tagged(route) and "If-None-Match" not in named:
         yield {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}}
 
 

@@ -22,10 +22,12 @@ from shared.media.cloud_storage import CloudStorageObjects
 from shared.media.expiry import UploadExpiry
 from shared.media.model import Buckets
 from shared.media.reconcile import Surroundings, steps
+from shared.media.retention import Retention
 from shared.media.store import MediaStore
 from shared.reconcile import Reconciler
 from shared.secrets import SecretManager
 from shared.settings import MaintenanceSettings
+from shared.tasks.carrying import Carrying
 from shared.tasks.erasure import TaskErasure
 from shared.tasks.reconcile import StrayAttachments, TaskCounts
 from shared.tasks.remains import TaskCare
@@ -33,11 +35,12 @@ from shared.tasks.remains import TaskCare
 settings = MaintenanceSettings.read(os.environ)
 documents = FirestoreDocuments(settings.google_cloud_project)
 outbox = Outbox(documents, PubSubPublisher(settings.events_topic))
-expiry = UploadExpiry(MediaStore(documents))
+objects = CloudStorageObjects(settings.google_cloud_project, settings.storage_endpoint)
+buckets = Buckets(settings.inbox_bucket, settings.media_bucket, settings.renditions_bucket)
 around = Surroundings(
     documents,
-    CloudStorageObjects(settings.google_cloud_project, settings.storage_endpoint),
-    Buckets(settings.inbox_bucket, settings.media_bucket, settings.renditions_bucket),
+    objects,
+    buckets,
     PubSubPublisher(settings.redrive_topic),
 )
 reconciler = Reconciler(
@@ -53,9 +56,13 @@ rotation = KeyRotation(
         mac_policy(settings.token_hmac_secret, claims.renewed),
     ],
 )
+media = MediaStore(documents)
+expiry = UploadExpiry(media)
+retention = Retention(media, objects, Carrying(documents), buckets)
 erasure = Erasure(
     documents,
     [
+        retention,
         TaskErasure(documents),
         OwnedDocuments(documents, "sessions", "user"),
         OwnedDocuments(documents, "links", "user"),
@@ -73,6 +80,7 @@ receiver = Receiver(
         "/erase-accounts": erasure.run,
         "/tend-tasks": TaskCare(documents).run,
         "/reconcile": reconciler.run,
+        "/empty-trash": retention.run,
     },
 )
 

@@ -15,11 +15,15 @@ from shared.identity.live import LiveSessions
 from shared.identity.tokens import JwksKeys, TokenVerifier
 from shared.media.gallery import Gallery
 from shared.media.http import routes
+from shared.media.quota import Quota
 from shared.media.signing import IAMBlobSigner, ReadURLs, URLSigner
 from shared.media.store import MediaStore
+from shared.media.trash import Trash
 from shared.media.uploads import HTTPDelivery, Uploads
+from shared.media.waiting import Waiting
 from shared.settings import MediaSettings
 from shared.tasks.carried import Carried
+from shared.tasks.carrying import Carrying
 from shared.tasks.store import TaskStore
 
 settings = MediaSettings.read(os.environ)
@@ -34,13 +38,18 @@ gallery = Gallery(
     renditions_bucket=settings.renditions_bucket,
     media_bucket=settings.media_bucket,
     shares=Carried(TaskStore(documents)),
+    uses=Carrying(documents),
 )
 uploads = Uploads(
-    store, gallery, signer, inbox_bucket=settings.inbox_bucket, deliver=HTTPDelivery()
+    gallery,
+    Quota(store, settings.media_quota),
+    signer,
+    inbox_bucket=settings.inbox_bucket,
+    deliver=HTTPDelivery(),
 )
 app = App(
     "media",
-    routes(gallery, uploads),
+    routes(gallery, uploads, Trash(store, gallery), Waiting()),
     authenticator=TokenVerifier(JwksKeys(settings.jwks_url), settings.issuer),
     sessions=LiveSessions(documents),
     allowed_origins=settings.allowed_origins,

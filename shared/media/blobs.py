@@ -23,13 +23,11 @@ SCHEMA_VERSION = 1
 @dataclass(frozen=True, slots=True)
 class Blob:
     """`stored` is the name of the original; `facts` are the fields that whoever joins takes over,
-    as the check of the first one found them. They hold for bytes that are announced as
-    `announced`: under another type they are checked like anybody's."""
+    as the check of the first one found them."""
 
     path: str
     stored: str
     references: int
-    announced: str
     facts: Mapping[str, Any]
     version: Any
 
@@ -40,7 +38,6 @@ class Blob:
             document.path,
             str(data["stored"]),
             int(data["references"]),
-            str(data["announced"]),
             data["facts"],
             document.version,
         )
@@ -65,7 +62,6 @@ def first(
     path: str,
     owner: str,
     stored: str,
-    announced: str,
     facts: Mapping[str, Any],
     created_at: datetime,
 ) -> Write:
@@ -74,7 +70,6 @@ def first(
         "owner": owner,
         "stored": stored,
         "references": 1,
-        "announced": announced,
         "facts": facts,
         "createdAt": created_at,
         "schemaVersion": SCHEMA_VERSION,

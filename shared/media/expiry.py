@@ -1,12 +1,14 @@
-"""Uploads that never came: their media are given up, so that nothing waits for ever."""
+"""Uploads that never came are given up, and room that dead URLs held is free again, so that nothing
+waits for ever."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from shared.ids import derived_id
-from shared.media.model import MediaRejected
+from shared.media.model import MediaRejected, ReservationReleased
 from shared.media.store import MediaStore, PreconditionFailed
 
 # Eventarc forgets an event after 24 hours; until then an upload may have arrived whose event is
@@ -24,8 +26,26 @@ class UploadExpiry:
         self._clock = clock
 
     def run(self) -> int:
-        """Returns how many were given up; raises errors.Unavailable."""
+        """Returns how many were given up or released; raises errors.Unavailable."""
         now = self._clock()
+        return self._give_up(now) + self._release(now)
+
+    def _release(self, now: datetime) -> int:
+        """Bytes that the URLs of cancelled uploads could have brought."""
+        released = 0
+        for medium in self._store.due("heldUntil", now, _BATCH):
+            event = ReservationReleased(
+                id=derived_id(ReservationReleased.type, medium.id),
+                occurred_at=now,
+                owner=medium.owner,
+                media_id=medium.id,
+            )
+            with suppress(PreconditionFailed):
+                self._store.settle(medium, ("heldUntil",), event)
+                released += 1
+        return released
+
+    def _give_up(self, now: datetime) -> int:
         given_up = 0
         for medium in self._store.overdue(now - _GRACE, _BATCH):
             event = MediaRejected(

@@ -3,8 +3,8 @@ as missing, and so is what was thrown away."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from shared.documents import cursors
@@ -26,9 +26,12 @@ from shared.media.model import (
 )
 from shared.media.shares import NoShares, Shares
 from shared.media.store import MediaStore, PreconditionFailed
+from shared.media.uses import NoTasks, TaskUse
 
 # The smallest rendition is what lists and tasks show.
 _THUMBNAIL = 320
+# How long a person can have it back.
+TRASH = timedelta(days=30)
 # Each round loses only to a writer that moved the state forward, which happens three times.
 _ROUNDS = 4
 
@@ -52,6 +55,7 @@ class Gallery:
         renditions_bucket: str,
         media_bucket: str = "",
         shares: Shares | None = None,
+        uses: TaskUse | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
@@ -59,11 +63,14 @@ class Gallery:
         self._renditions = renditions_bucket
         self._media = media_bucket
         self._shares = shares or NoShares()
+        self._uses = uses or NoTasks()
         self._clock = clock
 
     def read(self, user: str, media_id: str, task: str | None = None) -> MediaDetail:
         """With `task`, also what somebody else attached to that task."""
-        medium = self.seen(user, media_id, task)
+        return self.detail(self.seen(user, media_id, task))
+
+    def detail(self, medium: Medium) -> MediaDetail:
         made = medium.fields.get("renditions", ())
         urls = self._links.of(
             self._renditions, [medium.rendition_name(one["size"]) for one in made]
@@ -79,25 +86,49 @@ class Gallery:
             for one, url in zip(made, urls, strict=True)
         )
         thumbnail = next((r.url for r in renditions if r.size == _THUMBNAIL), None)
-        return MediaDetail.model_construct(**_values(medium, thumbnail), renditions=renditions)
+        tasks = self._uses.counts([medium.id]).get(medium.id, 0)
+        return MediaDetail.model_construct(
+            **_values(medium, thumbnail, tasks), renditions=renditions
+        )
 
     def find(self, owner: str, wanted: MediaFilter) -> MediaPage:
-        scope = ("media", owner, wanted.state)
+        scope = ("media", owner, wanted.state, wanted.type, wanted.task)
         after = cursors.decode(wanted.cursor, scope) if wanted.cursor else None
         # One more than asked tells whether there is a next page without a count.
-        found = self._store.find(owner, wanted.state, after, wanted.limit + 1)
+        most = wanted.limit + 1
+        if wanted.task is None:
+            found = self._store.find(owner, wanted.state, wanted.type, after, most)
+        else:
+            found = self._on_task(owner, wanted, after)[:most]
         page = found[: wanted.limit]
         last = page[-1] if len(found) > len(page) else None
+        counts = self._uses.counts([medium.id for medium in page])
         return MediaPage.model_construct(
-            items=tuple(self._views(page)),
+            items=tuple(self._views(page, counts)),
             next_cursor=cursors.encode(last.fields["createdAt"], last.id, scope) if last else None,
         )
+
+    def _on_task(
+        self, owner: str, wanted: MediaFilter, after: tuple[datetime, str] | None
+    ) -> list[Medium]:
+        """A task carries a hundred media, so they are sorted here."""
+        states = VISIBLE if wanted.state is None else (wanted.state,)
+        media_ids = self._uses.media_of(owner, checked_id(str(wanted.task)))
+        found = [
+            one
+            for one in self._store.get_all(media_ids)
+            if one.owner == owner
+            and one.state in states
+            and wanted.type in (None, one.fields.get("kind"), one.fields["contentType"])
+            and (after is None or (one.fields["createdAt"], one.id) < after)
+        ]
+        return sorted(found, key=lambda one: (one.fields["createdAt"], one.id), reverse=True)
 
     def pictures(self, media: Sequence[tuple[str, str]]) -> Sequence[MediaView]:
         """For tasks: those of `media`, as (id, owner), that are there, in that order."""
         owners = dict(media)
         found = self._store.get_all(list(owners))
-        return self._views([m for m in found if m.owner == owners[m.id] and m.state in VISIBLE])
+        return self._views([m for m in found if m.owner == owners[m.id] and m.state in VISIBLE], {})
 
     def are_attachable(self, owner: str, media_ids: Sequence[str]) -> bool:
         """For tasks: a picture that is on its way may be attached, a rejected one not."""
@@ -125,8 +156,11 @@ class Gallery:
         for _ in range(_ROUNDS):
             medium = self.own(owner, media_id)
             state: State = "trashed" if medium.state == "ready" else "deleted"
+            departure = self._departure(medium, state)
+            now = departure.occurred_at
+            fields = {"trashedAt": now, "eraseAt": now + TRASH} if state == "trashed" else {}
             try:
-                self._store.change(medium, state, {}, self._departure(medium, state))
+                self._store.change(medium, state, fields, departure)
             except PreconditionFailed:
                 continue
             return
@@ -169,23 +203,27 @@ class Gallery:
             raise Conflict("This medium was rejected and cannot be read")
         return medium
 
-    def _views(self, media: Sequence[Medium]) -> list[MediaView]:
-        shown = [one for one in media if one.state == "ready" and one.has_renditions]
+    def _views(self, media: Sequence[Medium], counts: Mapping[str, int]) -> list[MediaView]:
+        # In the trash too: a person must see what there is to be restored.
+        shown = [one for one in media if one.state in ("ready", "trashed") and one.has_renditions]
         urls = self._links.of(self._renditions, [one.rendition_name(_THUMBNAIL) for one in shown])
         by_id = {one.id: url for one, url in zip(shown, urls, strict=True)}
-        return [MediaView.model_construct(**_values(one, by_id.get(one.id))) for one in media]
+        return [
+            MediaView.model_construct(**_values(one, by_id.get(one.id), counts.get(one.id, 0)))
+            for one in media
+        ]
 
     def _departure(self, medium: Medium, state: State) -> Event:
         kind = MediaTrashed if state == "trashed" else MediaDeleted
         return kind(
-            id=derived_id(kind.type, medium.id),
+            id=derived_id(kind.type, medium.id, medium.etag),
             occurred_at=self._clock(),
             media_id=medium.id,
             owner=medium.owner,
         )
 
 
-def _values(medium: Medium, thumbnail_url: str | None) -> dict[str, Any]:
+def _values(medium: Medium, thumbnail_url: str | None, task_count: int) -> dict[str, Any]:
     fields = medium.fields
     return {
         "id": medium.id,
@@ -200,6 +238,8 @@ def _values(medium: Medium, thumbnail_url: str | None) -> dict[str, Any]:
         "color": fields.get("color"),
         "captured_at": fields.get("capturedAt"),
         "thumbnail_url": thumbnail_url,
+        "task_count": task_count,
         "created_at": fields["createdAt"],
         "updated_at": fields["updatedAt"],
+        "erase_at": fields.get("eraseAt"),
     }

@@ -45,7 +45,7 @@ from shared.media.model import (
 )
 from shared.media.objects import ObjectStore, ObjectVersion
 from shared.media.outline import Outline
-from shared.media.renditions import RECIPE, SIZES, Rejected, Rendered, check, make
+from shared.media.renditions import RECIPE, Rejected, Rendered, check, make
 from shared.media.scan import Scanner
 from shared.media.store import MediaStore, PreconditionFailed
 from shared.media.traits import plausible
@@ -222,10 +222,10 @@ class Pipeline:
             self._discard(medium.id, upload.generation)
 
     def _discard(self, media_id: str, generation: int) -> None:
+        # Every generation, or the versioned bucket would keep what nobody ever stood on.
         name = media_name(media_id, generation)
-        self._objects.discard(self._buckets.media, name)
-        for size in SIZES:
-            self._objects.discard(self._buckets.renditions, rendition_name(name, RECIPE, size))
+        self._objects.erase(self._buckets.media, name)
+        self._objects.erase(self._buckets.renditions, name)
 
 
 def traits(rendered: Rendered | None, now: datetime) -> Facts:

@@ -31,7 +31,7 @@ _ALGORITHM = "GOOG4-RSA-SHA256"
 # Seconds. signBlob answers in 30-60 ms; one lost answer fits into what a person waits for.
 _CONNECT, _READ = 1.0, 2.0
 # Calls to signBlob at a time, for pages of pictures; also the connections kept.
-_PARALLEL = 8
+PARALLEL = 8
 READ_EXPIRY = timedelta(minutes=5)
 # A URL handed out again still lives this long, enough for a page to load its pictures.
 _READ_LEFT = timedelta(seconds=150)
@@ -54,7 +54,7 @@ class IAMBlobSigner:
         self.email = email
         self._path = f"/v1/projects/-/serviceAccounts/{quote(email)}:signBlob"
         # One host's pool, not a manager of pools: a tenth of the CPU of signing an upload.
-        self._pool = urllib3.connection_from_url(endpoint, maxsize=_PARALLEL, retries=False)
+        self._pool = urllib3.connection_from_url(endpoint, maxsize=PARALLEL, retries=False)
         self._tokens = tokens or MetadataTokens()
 
     def sign(self, content: bytes) -> bytes:
@@ -137,7 +137,7 @@ class ReadURLs:
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, str], tuple[datetime, str]] = OrderedDict()
-        self._threads = ThreadPoolExecutor(max_workers=_PARALLEL)
+        self._threads = ThreadPoolExecutor(max_workers=PARALLEL)
 
     def of(self, bucket: str, names: Sequence[str]) -> list[str]:
         """One URL per name, in their order; raises Unavailable."""

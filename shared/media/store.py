@@ -31,7 +31,15 @@ from shared.events.outbox import stored
 from shared.ids import derived_id
 from shared.media.blobs import Blob, blob_path, first
 from shared.media.charges import NAMES, difference
-from shared.media.model import COMING, VISIBLE, MediaAnnounced, Medium, State, media_name
+from shared.media.model import (
+    COMING,
+    VISIBLE,
+    MediaAnnounced,
+    MediaErased,
+    Medium,
+    State,
+    media_name,
+)
 
 _NEWEST_FIRST: tuple[Order, ...] = (("createdAt", "DESCENDING"), ("__name__", "DESCENDING"))
 _OLDEST_EXPIRY: tuple[Order, ...] = (("uploadExpiresAt", "ASCENDING"), ("__name__", "ASCENDING"))
@@ -118,10 +126,18 @@ class MediaStore:
         return [_medium(document) for document in documents if document is not None]
 
     def find(
-        self, owner: str, state: State | None, after: tuple[datetime, str] | None, limit: int
+        self,
+        owner: str,
+        state: State | None,
+        kind: str | None,
+        after: tuple[datetime, str] | None,
+        limit: int,
     ) -> list[Medium]:
+        """`kind` is a Kind or a ContentType."""
         states = list(VISIBLE) if state is None else [state]
         where: list[Where] = [("owner", "==", owner), ("state", "in", states)]
+        if kind is not None:
+            where.append(("contentType" if "/" in kind else "kind", "==", kind))
         documents = self._documents.query(
             "media", where=where, order=_NEWEST_FIRST, start_after=after, limit=limit
         )
@@ -191,10 +207,19 @@ class MediaStore:
         self._commit(medium, fields, (), event, beside)
         return blob is None or blob.references <= 1
 
-    def erase(self, medium: Medium, event: Event) -> None:
+    def unannounce(self, medium: Medium, event: Event) -> None:
+        """Nobody was ever given a URL for it, so it holds no room. Raises PreconditionFailed."""
+        self.settle(medium, (), event)
+
+    def erase(self, medium: Medium, now: datetime) -> None:
         """From the trash, or straight, to a tombstone. The bytes are left over when no other
-        medium stands on them: whoever deletes them then calls `forget_bytes`. Raises
-        PreconditionFailed."""
+        medium stands on them: whoever has deleted them settles it. Raises PreconditionFailed."""
+        event = MediaErased(
+            id=derived_id(MediaErased.type, medium.id),
+            occurred_at=now,
+            owner=medium.owner,
+            media_id=medium.id,
+        )
         blob = self._blob_of(medium)
         fields: dict[str, Any] = {}
         if blob is None or blob.references <= 1:
@@ -204,7 +229,7 @@ class MediaStore:
         self._commit(medium, {**fields, "state": "deleted"}, remove, event, beside)
 
     def settle(self, medium: Medium, gone: tuple[str, ...], event: Event) -> None:
-        """A tombstone has nothing left of `gone`. Raises PreconditionFailed."""
+        """A tombstone with nothing left of `gone`. Raises PreconditionFailed."""
         fields: dict[str, Any] = {}
         remove = _bury(medium, fields, gone, event.occurred_at)
         self._commit(medium, {**fields, "state": "deleted"}, remove, event, [])
@@ -294,7 +319,7 @@ def _shared(medium: Medium, fields: dict[str, Any], twin: Blob | None, now: date
     own = ("generation", "blob")
     facts = {name: value for name, value in fields.items() if name not in own}
     fields["stored"] = media_name(medium.id, fields["generation"])
-    return first(path, medium.owner, fields["stored"], medium.fields["contentType"], facts, now)
+    return first(path, medium.owner, fields["stored"], facts, now)
 
 
 def _is_open(medium: Medium, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""How bytes come in: by a signed URL straight to the inbox bucket, or through the function.
+"""How bytes come in: by signed URLs straight to the inbox bucket, or through the function.
 
 Both ways write the pending medium first and PUT against the same kind of URL, so the bucket
 enforces the same bounds on both and the same event makes the medium ready.
@@ -9,14 +9,21 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import urllib3
 from pydantic import ValidationError
 
-from shared.errors import Conflict, Invalid, TooLarge, Unavailable, UnsupportedMediaType
+from shared.errors import (
+    Conflict,
+    Invalid,
+    OverQuota,
+    TooLarge,
+    Unavailable,
+    UnsupportedMediaType,
+)
 from shared.http import UploadedFile
 from shared.ids import derived_id, new_id
 from shared.media.checksums import crc32c_of
@@ -24,16 +31,23 @@ from shared.media.documents import HEAD
 from shared.media.gallery import Gallery
 from shared.media.model import (
     MAX_DIRECT_UPLOAD,
+    VISIBLE,
     MediaDetail,
     Medium,
+    Refusal,
     SignedUpload,
+    UploadBatch,
+    UploadOutcome,
+    UploadOutcomes,
     UploadRequest,
     UploadTicket,
-    inbox_name,
+    UsageView,
+    medium_kind,
 )
+from shared.media.quota import Quota
 from shared.media.signing import URLSigner
 from shared.media.sniff import kind_of
-from shared.media.store import AlreadyExists, MediaStore
+from shared.media.tickets import Tickets
 
 # A 50 MB photograph takes seven minutes at 1 Mbit/s; twice that.
 UPLOAD_EXPIRY = timedelta(minutes=15)
@@ -52,18 +66,17 @@ class Deliver(Protocol):
 class Uploads:
     def __init__(
         self,
-        store: MediaStore,
         gallery: Gallery,
+        quota: Quota,
         signer: URLSigner,
         *,
         inbox_bucket: str,
         deliver: Deliver,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._store = store
         self._gallery = gallery
-        self._signer = signer
-        self._inbox = inbox_bucket
+        self._quota = quota
+        self._tickets = Tickets(signer, inbox_bucket, clock)
         self._deliver = deliver
         self._clock = clock
 
@@ -71,11 +84,44 @@ class Uploads:
         self, owner: str, wanted: UploadRequest, key: str | None, traceparent: str | None
     ) -> UploadTicket:
         """With a key, the same request again gives the same medium, signed again; another
-        request under the same key raises Conflict."""
-        medium = self._pending(owner, wanted, key, traceparent)
-        if medium.state != "pending":
-            raise Conflict("This upload has arrived already")
-        return UploadTicket(media_id=medium.id, upload=self._signed(medium))
+        request under the same key raises Conflict. Raises OverQuota."""
+        draft = self._draft(owner, wanted, traceparent)
+        if key:
+            media_id = derived_id("media", owner, key)
+            taken = self._quota.take_exactly({media_id: draft})
+            return self._tickets.ticket(_same(taken.get(media_id), draft), wanted)
+        # Signed before anything is reserved: a signature that nobody gets costs nothing.
+        planned = Medium.from_document(new_id(), {**draft, "state": "pending"}, None)
+        ticket = self._tickets.ticket(planned, wanted)
+        medium = self._quota.take(planned.id, draft)
+        return ticket if medium.id == planned.id else self._tickets.ticket(medium, wanted)
+
+    def start_all(
+        self, owner: str, batch: UploadBatch, key: str | None, traceparent: str | None
+    ) -> UploadOutcomes:
+        """Each file by itself: those for which there is room, in their order, are taken."""
+        drafts = {
+            derived_id("media", owner, key, str(number)) if key else new_id(): self._draft(
+                owner, wanted, traceparent
+            )
+            for number, wanted in enumerate(batch.files)
+        }
+        taken = self._quota.take_exactly(drafts)
+
+        def outcome(asked: tuple[str, UploadRequest]) -> UploadOutcome:
+            media_id, wanted = asked
+            try:
+                medium = _same(taken.get(media_id), drafts[media_id])
+                ticket = self._tickets.ticket(medium, wanted, alone=False)
+                return UploadOutcome(ticket=ticket, problem=None)
+            except (Conflict, OverQuota, Unavailable) as error:
+                return UploadOutcome(ticket=None, problem=Refusal.of(error))
+
+        outcomes = self._tickets.each(outcome, zip(drafts, batch.files, strict=True))
+        return UploadOutcomes(items=tuple(outcomes))
+
+    def usage(self, owner: str) -> UsageView:
+        return self._quota.view(owner)
 
     def receive(
         self, owner: str, file: UploadedFile, key: str | None, traceparent: str | None
@@ -83,11 +129,16 @@ class Uploads:
         """Take a file through the function. It is answered when the bucket has it; the checks
         follow by the event, so its state is pending."""
         wanted = _described(file)
-        medium = self._pending(owner, wanted, key, traceparent)
+        draft = self._draft(owner, wanted, traceparent)
+        if key:
+            media_id = derived_id("media", owner, key)
+            medium = _same(self._quota.take_exactly({media_id: draft}).get(media_id), draft)
+        else:
+            medium = self._quota.take(new_id(), draft)
         if medium.state == "pending":
             file.stream.seek(0)
             try:
-                self._deliver(self._signed(medium), file.stream)
+                self._deliver(self._tickets.put(medium), file.stream)
             except Unavailable:
                 if key or self._is_given_up(owner, medium.id):
                     raise
@@ -103,16 +154,13 @@ class Uploads:
             return False
         return True
 
-    def _pending(
-        self, owner: str, wanted: UploadRequest, key: str | None, traceparent: str | None
-    ) -> Medium:
+    def _draft(self, owner: str, wanted: UploadRequest, traceparent: str | None) -> dict[str, Any]:
         now = self._clock()
-        # An empty header is none, or all who send it would meet each other's first request.
-        media_id = derived_id("media", owner, key) if key else new_id()
-        data = {
+        return {
             "owner": owner,
             "fileName": wanted.file_name,
             "contentType": wanted.content_type,
+            "kind": medium_kind(wanted.content_type),
             "size": wanted.size,
             "crc32c": wanted.crc32c,
             "traceparent": _traceparent(traceparent),
@@ -120,35 +168,17 @@ class Uploads:
             "createdAt": now,
             "updatedAt": now,
         }
-        try:
-            return self._store.create(media_id, data)
-        except AlreadyExists:
-            medium = self._store.get(media_id)
-            asked = ("fileName", "contentType", "size", "crc32c")
-            if medium is None or any(medium.fields[name] != data[name] for name in asked):
-                raise Conflict("This Idempotency-Key was used for another request") from None
-            return medium
 
-    def _signed(self, medium: Medium) -> SignedUpload:
-        """A PUT that takes exactly the announced bytes, once. Raises Conflict when its time is
-        over."""
-        fields = medium.fields
-        now = self._clock()
-        left = fields["uploadExpiresAt"] - now
-        if left < timedelta(seconds=1):
-            raise Conflict("The time for this upload is over; start another one")
-        headers = {
-            "content-type": str(fields["contentType"]),
-            "x-goog-content-length-range": f"{fields['size']},{fields['size']}",
-            "x-goog-hash": f"crc32c={fields['crc32c']}",
-            "x-goog-if-generation-match": "0",
-            "x-goog-meta-traceparent": str(fields["traceparent"]),
-        }
-        name = inbox_name(medium.id)
-        url = self._signer.url("PUT", self._inbox, name, now=now, expires_in=left, headers=headers)
-        return SignedUpload(
-            method="PUT", url=url, headers=headers, expires_at=fields["uploadExpiresAt"]
-        )
+
+def _same(medium: Medium | None, draft: Mapping[str, Any]) -> Medium:
+    """The medium that stands for the request. Raises OverQuota when there is none, Conflict when
+    it is another request's, or was given up."""
+    if medium is None:
+        raise OverQuota
+    asked = ("fileName", "contentType", "size", "crc32c")
+    if medium.state not in VISIBLE or any(medium.fields[name] != draft[name] for name in asked):
+        raise Conflict("This Idempotency-Key was used for another request")
+    return medium
 
 
 class HTTPDelivery:

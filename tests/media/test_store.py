@@ -16,7 +16,6 @@ from shared.media.charges import charge, difference
 from shared.media.model import (
     BytesErased,
     MediaDeleted,
-    MediaErased,
     MediaReady,
     MediaRejected,
     MediaRestored,
@@ -91,9 +90,7 @@ class World:
         self.store.change(medium, "ready", fields, event, twin=twin)
 
     def erase(self, media_id: str) -> None:
-        medium = self.medium(media_id)
-        event = MediaErased(id=new_id(), occurred_at=NOON, owner=medium.owner, media_id=media_id)
-        self.store.erase(medium, event)
+        self.store.erase(self.medium(media_id), NOON)
 
     def usage(self, owner: str = ADA) -> tuple[int, int, int, int]:
         """used, reserved, count, trashed; what they must be is recomputed from the media."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,23 +18,34 @@ from shared.ids import new_id
 from shared.media.checksums import crc32c_of
 from shared.media.gallery import Gallery
 from shared.media.http import routes
-from shared.media.model import MAX_DIRECT_UPLOAD, MAX_UPLOAD, MediaRejected, SignedUpload
+from shared.media.model import (
+    MAX_DIRECT_UPLOAD,
+    MAX_UPLOAD,
+    MediaRejected,
+    SignedUpload,
+    UploadRequest,
+)
+from shared.media.quota import Quota
 from shared.media.signing import URLSigner
 from shared.media.store import MediaStore
+from shared.media.trash import Trash
 from shared.media.uploads import UPLOAD_EXPIRY, HTTPDelivery, Uploads
+from shared.media.waiting import Waiting
 from tests.fixtures.api import ADA, API, BOB, Links
 from tests.fixtures.emulated import free_port
 from tests.fixtures.stores import Budget, WatchedDocuments, memory_documents
 from tests.fixtures.web import Answer, Asked, Web, serving
 from tests.media.world import PHOTO
 
+LIMIT = 10**9
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-BODY = {
+BODY: dict[str, Any] = {
     "fileName": "a.jpg",
     "contentType": "image/jpeg",
     "size": len(PHOTO),
     "crc32c": crc32c_of([PHOTO]),
 }
+REQUEST = UploadRequest.model_validate(BODY)
 
 
 class Plain:
@@ -62,16 +74,19 @@ class World:
         self.budget = Budget()
         self.store = MediaStore(WatchedDocuments(documents, self.budget))
         self.bucket = Bucket()
+        self.blobs = Plain()
         gallery = Gallery(self.store, Links(), renditions_bucket="r", media_bucket="m")
         self.uploads = Uploads(
-            self.store,
             gallery,
-            URLSigner(Plain(), "https://storage.test"),
+            Quota(self.store, LIMIT),
+            URLSigner(self.blobs, "https://storage.test"),
             inbox_bucket="inbox",
             deliver=self.bucket,
             clock=lambda: self.now,
         )
-        self.api = API("media", routes(gallery, self.uploads))
+        self.api = API(
+            "media", routes(gallery, self.uploads, Trash(self.store, gallery), Waiting())
+        )
 
     def send(self, content: bytes, name: str = "a.jpg", **headers: str) -> Response:
         head = f'Content-Disposition: form-data; name="file"; filename="{name}"'
@@ -292,6 +307,129 @@ def test_what_an_upload_costs_in_reads_and_writes(world: World) -> None:
     assert world.budget.taken() == {"commit": 1}
     assert world.send(PHOTO).status_code == 201
     assert world.budget.taken() == {"commit": 1, "get": 1}
+
+
+# Room
+
+
+def fill(world: World, size: int) -> None:
+    world.store.create(new_id(), dict(world.uploads._draft(ADA, REQUEST, None)) | {"size": size})
+
+
+def test_beyond_the_limit_nothing_is_made_and_the_answer_says_why(world: World) -> None:
+    fill(world, LIMIT - len(PHOTO))
+    before = world.listed()
+    for headers in ({}, {"Idempotency-Key": "k"}):
+        answer = world.api("POST", "/uploads", BODY | {"size": len(PHOTO) + 1}, headers=headers)
+        problem = answer.get_json()
+        assert (answer.status_code, problem["type"]) == (409, "/problems/quota-exceeded")
+    assert world.listed() == before
+    assert world.send(PHOTO).status_code == 201
+    assert world.send(PHOTO).get_json()["type"] == "/problems/quota-exceeded"
+    assert world.api("POST", "/uploads", BODY, user=BOB).status_code == 201
+
+
+def test_a_signature_that_fails_has_reserved_nothing(world: World) -> None:
+    def broken(_: bytes) -> bytes:
+        raise Unavailable
+
+    world.blobs.sign = broken  # type: ignore[method-assign]
+    assert world.api("POST", "/uploads", BODY).status_code == 503
+    assert world.listed() == []
+    assert world.store.usage(ADA).taken == 0
+
+
+# Resumable
+
+
+def test_a_large_file_gets_a_second_way_that_can_be_resumed(world: World) -> None:
+    large = BODY | {"size": 8_000_001}
+    for body, has_one in ((large, True), (BODY | {"resumable": True}, True), (BODY, False)):
+        ticket = world.api.make("/uploads", body)
+        assert ticket["upload"]["method"] == "PUT"
+        assert (ticket["resumable"] is not None) is has_one
+    start = world.api.make("/uploads", large)["resumable"]
+    query = parse_qs(urlsplit(start["url"]).query)
+    trace = start["headers"].pop("x-goog-meta-traceparent")
+    assert start["method"] == "POST"
+    assert start["headers"] == {
+        "content-type": "image/jpeg",
+        "x-goog-if-generation-match": "0",
+        "x-goog-resumable": "start",
+    }
+    assert len(trace) == 55
+    assert set(query["X-Goog-SignedHeaders"][0].split(";")) == {
+        "host",
+        "x-goog-meta-traceparent",
+        *start["headers"],
+    }
+
+
+# Many files
+
+
+def batch(*changes: dict[str, Any]) -> dict[str, Any]:
+    return {"files": [BODY | change for change in changes]}
+
+
+def test_many_files_are_announced_at_once_each_as_its_own_medium(world: World) -> None:
+    names = [{"fileName": f"{n}.jpg", "resumable": True} for n in range(50)]
+    items = world.api.make("/uploads/batch", batch(*names))["items"]
+    assert all(one["problem"] is None for one in items)
+    media = [one["ticket"]["mediaId"] for one in items]
+    assert len(set(media)) == 50
+    assert world.api.read(f"/{media[7]}")["fileName"] == "7.jpg"
+    assert all(media[n] in items[n]["ticket"]["upload"]["url"] for n in range(50))
+    assert world.budget.taken() == {"get": 2, "commit": 1}
+
+
+def test_what_does_not_fit_is_refused_by_itself(world: World) -> None:
+    fill(world, LIMIT - 100)
+    items = world.api.make(
+        "/uploads/batch", batch({"size": 60}, {"size": 50}, {"size": 40}, {"size": 1})
+    )["items"]
+    assert [one["ticket"] is not None for one in items] == [True, False, True, False]
+    assert items[1]["problem"] == {
+        "type": "/problems/quota-exceeded",
+        "title": "There is no room left for it",
+        "status": 409,
+        "detail": None,
+    }
+    assert world.store.usage(ADA).taken == LIMIT
+
+
+def test_the_same_batch_under_the_same_key_is_the_same_media(world: World) -> None:
+    first, again = (
+        world.api.make("/uploads/batch", batch({}, {"size": 7}), Idempotency_Key="k")["items"]
+        for _ in range(2)
+    )
+    assert [one["ticket"]["mediaId"] for one in first] == [
+        one["ticket"]["mediaId"] for one in again
+    ]
+    other = world.api.make("/uploads/batch", batch({}, {"size": 8}), Idempotency_Key="k")["items"]
+    assert other[0]["ticket"] is not None
+    assert other[1]["problem"]["type"] == "/problems/conflict"
+    assert len(world.listed()) == 2
+
+
+@pytest.mark.parametrize("files", [[], [BODY] * 51, [BODY, BODY | {"size": 0}], [None], "x"])
+def test_a_batch_out_of_bounds_is_refused_whole(world: World, files: Any) -> None:
+    assert world.api("POST", "/uploads/batch", {"files": files}).status_code == 422
+    assert world.listed() == []
+
+
+def test_the_longest_batch_is_not_too_large(world: World) -> None:
+    body = {"files": [BODY | {"fileName": "\U0001f389" * 255}] * 50}
+    raw = json.dumps(body, ensure_ascii=False).encode()
+    assert world.api("POST", "/uploads/batch", raw).status_code == 200
+
+
+def test_a_key_of_what_was_given_up_starts_nothing(world: World) -> None:
+    media_id = world.api.make("/uploads", BODY, Idempotency_Key="k")["mediaId"]
+    world.api("DELETE", f"/uploads/{media_id}")
+    answer = world.api("POST", "/uploads", BODY, headers={"Idempotency-Key": "k"})
+    assert answer.status_code == 409
+    assert world.listed() == []
 
 
 # The delivery itself

@@ -13,7 +13,7 @@ from shared.events.model import FinalizedObject
 from shared.events.outbox import MemoryPublisher, Outbox
 from shared.ids import new_id
 from shared.media.checksums import crc32c_of
-from shared.media.model import Buckets, inbox_name
+from shared.media.model import Buckets, inbox_name, medium_kind
 from shared.media.objects import ListedObject, MemoryObjects, ObjectVersion
 from shared.media.pipeline import Pipeline
 from shared.media.store import MediaStore
@@ -125,6 +125,7 @@ class MediaWorld:
             "owner": ADA,
             "fileName": "a.jpg",
             "contentType": kind,
+            "kind": medium_kind(kind),
             "size": len(content),
             "crc32c": crc32c_of([content]),
             "traceparent": None,

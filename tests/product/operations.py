@@ -35,8 +35,9 @@ Access = Literal["public", "own", "session", "task", "medium"]
 
 
 class Scene:
-    """Ada, signed in twice, with a task that carries a picture, a picture that is free, and an
-    upload that has not arrived. `known` gives every id a name that is the same in each scene."""
+    """Ada, signed in twice, with a task that carries a picture, a picture that is free, one in the
+    trash, and an upload that has not arrived. `known` gives every id a name that is the same in
+    each scene."""
 
     def __init__(self, product: Product) -> None:
         self.product = product
@@ -58,6 +59,8 @@ class Scene:
         self.pending = str(self.ada.ticket(PICTURE, fileName="late.jpg")["mediaId"])
         self.ada.made("/api/auth/password-reset", {"email": "ada@example.com"})
         self.ada.made("/api/auth/email", credentials("lovelace"))
+        self.trashed = self.ada.medium(PICTURE)
+        self.ada.made(f"/api/media/{self.trashed}", method="DELETE")
         product.settle()
         self.confirm = product.mailed("verify-email")
         self.reset = product.mailed("reset-password")
@@ -69,7 +72,8 @@ class Scene:
 
     @property
     def known(self) -> dict[str, str]:
-        names = ("task", "picture", "free", "pending", "user", "session", "comment", "invitation")
+        names = ("task", "picture", "free", "pending", "trashed", "user", "session")
+        names = (*names, "comment", "invitation")
         return {str(getattr(self, name)): name.upper() for name in names}
 
 
@@ -184,9 +188,18 @@ OPERATIONS: dict[str, Operation] = {
         "own", 200, lambda scene: {"ids": [scene.other], "status": "done"}
     ),
     "POST /api/media/uploads": Operation("own", 201, lambda scene: announced(OTHER), keyed=True),
+    "POST /api/media/uploads/batch": Operation(
+        "own", 200, lambda scene: {"files": [announced(OTHER)]}, keyed=True
+    ),
     "DELETE /api/media/uploads/{media_id}": Operation("medium", 204, path={"media_id": "pending"}),
     "POST /api/media/upload": Operation("own", 201, keyed=True, upload=True),
     "GET /api/media": Operation("own", 200),
+    "GET /api/media/usage": Operation("own", 200),
+    "POST /api/media/{media_id}/restore": Operation("medium", 200, path={"media_id": "trashed"}),
+    "POST /api/media/bulk-trash": Operation("own", 200, lambda scene: {"mediaIds": [scene.free]}),
+    "POST /api/media/bulk-restore": Operation(
+        "own", 200, lambda scene: {"mediaIds": [scene.trashed]}
+    ),
     "GET /api/media/{media_id}": Operation("medium", 200),
     "DELETE /api/media/{media_id}": Operation("medium", 204, path={"media_id": "free"}),
     "GET /api/media/{media_id}/download": Operation("medium", 302),
