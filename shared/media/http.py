@@ -29,7 +29,7 @@ from shared.media.model import (
 )
 from shared.media.trash import Trash
 from shared.media.uploads import Uploads
-from shared.media.waiting import Waiting
+from shared.media.waiting import LONGEST, Waiting
 
 IdempotencyKey = Annotated[str | None, Header("Idempotency-Key")]
 # A link leaves the house: it is good for minutes, whatever becomes of the session.
@@ -100,7 +100,8 @@ def _read_routes(routes: Routes, gallery: Gallery, waiting: Waiting) -> None:
         """List media, the newest first."""
         return gallery.find(caller.user, query)
 
-    @routes.get("/<media_id>", errors=(NotFound, Unavailable))
+    # The wait, and then the two calls of an answer.
+    @routes.get("/<media_id>", budget=LONGEST + 5.0, errors=(NotFound, Unavailable))
     def read(
         media_id: str,
         query: TaskQuery,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from shared.media.model import COMING, Medium
 
 # Seconds. Below the half minute after which proxies give up on a silent connection.
-_LONGEST = 20
+LONGEST = 20
 # Half of the instance's threads (infra/declaration.py).
 _SLOTS = 8
 # Seconds between two looks. The pipeline takes about half a second for a photograph; whoever waits
@@ -60,7 +60,7 @@ class Waiting:
 def _seconds(prefer: str | None) -> int | None:
     """A preference that cannot be read is none (RFC 7240, section 2)."""
     found = _WAIT.search(prefer or "")
-    return min(int(found[1]), _LONGEST) if found else None
+    return min(int(found[1]), LONGEST) if found else None
 
 
 def _is_the_same(medium: Medium, known: str | None) -> bool:

@@ -154,6 +154,31 @@ def test_discarding_takes_whatever_is_there(world: World) -> None:
     assert world.live(world.media) == {}
 
 
+def test_erasing_takes_a_name_and_all_below_it_and_nothing_beside_it(world: World) -> None:
+    for name in ("a/1", "a/1/5/320.webp", "a/1/5/640.webp", "a/12", "a/12/5/320.webp", "b/1"):
+        world.store.write(world.media, name, b"x", "image/webp")
+    for _ in range(2):
+        world.store.erase(world.media, "a/1")
+        assert set(world.live(world.media)) == {"a/12", "a/12/5/320.webp", "b/1"}
+
+
+@pytest.mark.emulated
+def test_erasing_takes_every_generation_that_a_versioned_bucket_kept(
+    service: Service, on_storage: World
+) -> None:
+    bucket = f"versioned-{secrets.token_hex(4)}"
+    service.bucket(bucket, versioning_enabled=True)
+    for content in (b"one", b"two", b"three"):
+        on_storage.put(bucket, "a/1", content)
+    on_storage.put(bucket, "a/1/5/320.webp", b"rendition")
+    on_storage.store.discard(bucket, "a/1/5/320.webp")
+    kept = [blob.name for blob in service.client.list_blobs(bucket, versions=True)]
+    assert kept.count("a/1") == 3
+    assert "a/1/5/320.webp" in kept
+    on_storage.store.erase(bucket, "a/1")
+    assert list(service.client.list_blobs(bucket, versions=True)) == []
+
+
 @pytest.mark.emulated
 def test_nothing_that_a_client_wrote_beside_the_bytes_travels_along(
     service: Service, on_storage: World
