@@ -181,3 +181,28 @@ def test_the_bytes_of_a_used_url_stay_what_they_were(person: Person) -> None:
     put(ticket, content)
     medium = person.medium(ticket["mediaId"])
     assert medium["state"] == "ready"
+
+
+def test_what_is_erased_is_gone_from_the_buckets_and_the_room_is_back(
+    stack: Stack, person: Person
+) -> None:
+    """Twice the same bytes, which stand once until both are erased."""
+    content = pictures.saved(pictures.photo(300, 200, seed=77), "JPEG")
+    first, second = (person.settled(person.upload(content))["id"] for _ in range(2))
+    usage = person.api.get("/media/usage").json()
+    assert (usage["used"], usage["reserved"], usage["count"]) == (2 * len(content), 0, 2)
+
+    def kept() -> list[str]:
+        """Noncurrent generations too."""
+        buckets = (stack.plan.bucket(name) for name in ("media", "renditions"))
+        found = [b for name in buckets for b in stack.storage.list_blobs(name, versions=True)]
+        return [blob.name for blob in found if blob.name.startswith((first, second))]
+
+    assert len(kept()) == 4
+    for media_id in (first, second):
+        assert len(kept()) == 4
+        answer = person.api.delete(f"/media/{media_id}", params={"permanent": True})
+        assert answer.status_code == 204
+    assert eventually(kept, lambda names: not names) == []
+    usage = person.api.get("/media/usage").json()
+    assert (usage["used"], usage["reserved"], usage["count"]) == (0, 0, 0)
