@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from shared.errors import Unavailable
+from shared.events.model import Event
 from shared.ids import derived_id
 from shared.media.model import Buckets, BytesErased, MediaDeleted, Medium
 from shared.media.objects import ObjectStore
@@ -90,34 +91,32 @@ class Retention:
         else:
             self._store.erase(medium, now)
 
-    def _free(self, medium: Medium) -> None:
+    def _free(self, medium: Medium, *, silent: bool = False) -> None:
         name = str(medium.fields["leftover"])
         self._objects.erase(self._buckets.renditions, name)
         self._objects.erase(self._buckets.media, name)
-        event = BytesErased(
-            id=derived_id(BytesErased.type, medium.id),
-            occurred_at=self._clock(),
-            owner=medium.owner,
-            media_id=medium.id,
-        )
-        self._store.settle(medium, ("leftover", "leftoverAt"), event)
+        event = self._told(BytesErased, medium)
+        self._store.settle(medium, ("leftover", "leftoverAt"), event, silent=silent)
 
     def _bury(self, medium: Medium) -> None:
-        """Not even a tombstone stays. What still arrives for it finds no medium, and deletes
-        itself as anything else in the inbox that nobody announced."""
+        """Not even a tombstone stays, nor events that would be written down of somebody who is
+        gone. What still arrives for it finds no medium, and deletes itself as anything else in the
+        inbox that nobody announced."""
         if medium.state in ("ready", "trashed"):
-            self._store.erase(medium, self._clock())
+            self._store.erase(medium, self._clock(), silent=True)
         elif medium.state != "deleted":
-            event = MediaDeleted(
-                id=derived_id(MediaDeleted.type, medium.id, medium.etag),
-                occurred_at=self._clock(),
-                owner=medium.owner,
-                media_id=medium.id,
-            )
-            self._store.change(medium, "deleted", {}, event)
+            self._store.settle(medium, (), self._told(MediaDeleted, medium), silent=True)
         tombstone = self._store.get(medium.id)
         if tombstone is None:
             return
         if "leftover" in tombstone.fields:
-            self._free(tombstone)
+            self._free(tombstone, silent=True)
         self._store.forget([tombstone])
+
+    def _told(self, kind: type[BytesErased] | type[MediaDeleted], medium: Medium) -> Event:
+        return kind(
+            id=derived_id(kind.type, medium.id),
+            occurred_at=self._clock(),
+            owner=medium.owner,
+            media_id=medium.id,
+        )

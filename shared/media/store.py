@@ -211,9 +211,11 @@ class MediaStore:
         """Nobody was ever given a URL for it, so it holds no room. Raises PreconditionFailed."""
         self.settle(medium, (), event)
 
-    def erase(self, medium: Medium, now: datetime) -> None:
+    def erase(self, medium: Medium, now: datetime, *, silent: bool = False) -> None:
         """From the trash, or straight, to a tombstone. The bytes are left over when no other
-        medium stands on them: whoever has deleted them settles it. Raises PreconditionFailed."""
+        medium stands on them: whoever has deleted them settles it. Raises PreconditionFailed.
+
+        `silent` tells no event: of an account that is being erased, its own event tells all."""
         event = MediaErased(
             id=derived_id(MediaErased.type, medium.id),
             occurred_at=now,
@@ -226,13 +228,15 @@ class MediaStore:
             fields = {"leftover": medium.media_name, "leftoverAt": event.occurred_at}
         remove = _bury(medium, fields, (), event.occurred_at)
         beside = [] if blob is None else [blob.left()]
-        self._commit(medium, {**fields, "state": "deleted"}, remove, event, beside)
+        self._commit(medium, {**fields, "state": "deleted"}, remove, event, beside, silent)
 
-    def settle(self, medium: Medium, gone: tuple[str, ...], event: Event) -> None:
+    def settle(
+        self, medium: Medium, gone: tuple[str, ...], event: Event, *, silent: bool = False
+    ) -> None:
         """A tombstone with nothing left of `gone`. Raises PreconditionFailed."""
         fields: dict[str, Any] = {}
         remove = _bury(medium, fields, gone, event.occurred_at)
-        self._commit(medium, {**fields, "state": "deleted"}, remove, event, [])
+        self._commit(medium, {**fields, "state": "deleted"}, remove, event, [], silent)
 
     def postpone(self, medium: Medium, erase_at: datetime) -> None:
         """Of the trash; nothing that anybody sees. Raises PreconditionFailed."""
@@ -268,13 +272,14 @@ class MediaStore:
         remove: tuple[str, ...],
         event: Event,
         beside: Sequence[Write],
+        silent: bool = False,
     ) -> None:
         changed = {**fields, "updatedAt": event.occurred_at}
         after = {name: value for name, value in medium.fields.items() if name not in remove}
         steps = difference(medium.fields, after | changed)
         writes: list[Write] = [
             Update(f"media/{medium.id}", changed, remove=remove, version=medium.version),
-            stored(event, medium.fields.get("traceparent")),
+            *([] if silent else [stored(event, medium.fields.get("traceparent"))]),
             *beside,
         ]
         if steps:

@@ -431,6 +431,8 @@ def test_of_a_person_who_leaves_nothing_is_left(world: World) -> None:
     world.upload(PHOTO[:-2])
     bobs = world.upload(PHOTO, owner=BOB)
     assert {ready, twin} < set(world.listed())
+    world.outbox.sweep()
+    told = world.told()
     calls = 1
     while not world.retention.erase_owner(ADA):
         calls += 1
@@ -443,6 +445,9 @@ def test_of_a_person_who_leaves_nothing_is_left(world: World) -> None:
     assert {name.partition("/")[0] for _, name in world.objects.objects} == {bobs}
     assert world.usage(BOB)[0] == len(PHOTO)
     assert world.retention.erase_owner(ADA)
+    # Her account's own event tells of it; a record of each would outlive her.
+    world.outbox.sweep()
+    assert world.told() == told
 
 
 @pytest.mark.parametrize("fault", [Crash, outage], ids=["killed", "outage"])
