@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from infra.declaration import DECLARATION, Function
+from infra.declaration import DECLARATION, Function, bucket_name
 
 ROOT = Path(__file__).parents[1]
 PROJECT = "snaptask-local"
@@ -176,11 +176,6 @@ class Plan:
                 probe.settimeout(1)
                 if probe.connect_ex((HOST, port)) == 0:
                     yield name, port
-
-
-def bucket_name(project: str, name: str) -> str:
-    """Bucket names are the world's: the declared one gets the project in front."""
-    return f"{project}-{name}"
 
 
 def free_ports(count: int) -> list[int]:

@@ -105,6 +105,13 @@ class Index:
     collection: str
     fields: tuple[tuple[str, str], ...]
 
+    @property
+    def told(self) -> tuple[tuple[str, str], ...]:
+        """Without a last __name__ in the direction of the field before: Firestore adds that
+        itself, and Pulumi would find a difference at every run."""
+        *head, last = self.fields
+        return tuple(head) if head and last == ("__name__", head[-1][1]) else self.fields
+
 
 @dataclass(frozen=True)
 class Secret:
@@ -134,8 +141,18 @@ class Declaration:
     cors_max_age: int = 3600
     function_by_name: dict[str, Function] = field(init=False, compare=False, repr=False)
 
+    @property
+    def dead_letter_topics(self) -> list[str]:
+        found = {one.dead_letter_topic for one in self.subscriptions if one.dead_letter_topic}
+        return sorted(found)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "function_by_name", {f.name: f for f in self.functions})
+
+
+def bucket_name(project: str, name: str) -> str:
+    """Bucket names are the world's: the declared one gets the project in front."""
+    return f"{project}-{name}"
 
 
 _COMMON = ("ENVIRONMENT", "GOOGLE_CLOUD_PROJECT", "ALLOWED_ORIGINS")

@@ -15,7 +15,8 @@ from pathlib import Path
 import google.auth
 import google.auth.transport.requests
 
-from emulators.plan import ROOT, Plan, bucket_name
+from emulators.plan import ROOT, Plan
+from infra.declaration import bucket_name
 from shared.access_token import AccessTokens
 from shared.documents.firestore import FirestoreDocuments
 from shared.events.pubsub import PubSubPublisher

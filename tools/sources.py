@@ -15,6 +15,7 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), str(path))
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Dotted names, as deep as the statement says: `from a.b import c` is `a.b.c`. What only a
     type checker imports does not count; what `messages(package, name)` loads by name does."""

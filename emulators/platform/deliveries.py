@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from emulators.plan import bucket_name
 from emulators.platform import events
 from emulators.platform.chaos import Chaos, Trouble, camel
 from emulators.platform.events import Outgoing
@@ -21,7 +20,7 @@ from emulators.platform.log import say
 from emulators.platform.pull import Pull
 from emulators.platform.sender import NoAnswer, Sender
 from emulators.platform.topics import eventarc_subscription
-from infra.declaration import Declaration
+from infra.declaration import Declaration, bucket_name
 
 # "Receive push messages": these acknowledge, all others do not.
 _ACKNOWLEDGES = frozenset((102, 200, 201, 202, 204))

@@ -59,6 +59,8 @@ class FinalizedObject:
     content_type: str
     crc32c: str
     traceparent: str | None
+    created: datetime | None = None
+    """When the bucket had it; told only to measure."""
 
     @classmethod
     def from_resource(cls, resource: Mapping[str, Any]) -> Self:
@@ -74,9 +76,18 @@ class FinalizedObject:
                 content_type=str(resource.get("contentType", "")),
                 crc32c=str(resource.get("crc32c", "")),
                 traceparent=checked_traceparent(metadata.get("traceparent")),
+                created=_moment(resource.get("timeCreated")),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise MalformedRequest("The event names no object") from None
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return found if found and found.tzinfo else None
 
 
 def checked_traceparent(value: object) -> str | None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
 from shared.documents import Create, Delete, Document, DocumentStore, Order
 from shared.documents.model import KEY
 from shared.errors import Unavailable
 from shared.events.model import Event
+from shared.signals import seconds_between, signal
 
 # One call of Pub/Sub takes up to 1,000 messages and one commit of ours 500 writes.
 _BATCH = 200
@@ -84,6 +86,9 @@ class Outbox:
         count, after = 0, None
         while time.monotonic() < end:
             waiting = self._documents.query("outbox", order=order, start_after=after, limit=_BATCH)
+            if waiting and after is None and not count:
+                oldest = waiting[0].data["createdAt"]
+                signal("outbox.waiting", seconds=seconds_between(oldest, datetime.now(UTC)))
             left = self._sent_or_refused(waiting)
             count += len(waiting) - left
             if len(waiting) < _BATCH:

@@ -49,6 +49,7 @@ from shared.media.renditions import RECIPE, Rejected, Rendered, check, make
 from shared.media.scan import Scanner
 from shared.media.store import MediaStore, PreconditionFailed
 from shared.media.traits import plausible
+from shared.signals import seconds_between, signal
 
 _INBOX_NAME = re.compile(r"uploads/([a-z2-7]{20})")
 # Each round loses only to another delivery that pinned, which happens once a generation.
@@ -84,6 +85,8 @@ class Pipeline:
         medium = self._store.get(match[1]) if match else None
         if medium is not None and medium.state in COMING:
             self._settle(medium, upload, event.size)
+            if event.created:
+                signal("upload.settled", seconds=seconds_between(event.created, self._clock()))
         elif medium is not None:
             self._withdraw(medium, upload)
         self._objects.delete(upload)

@@ -22,9 +22,8 @@ from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from emulators.plan import bucket_name
 from emulators.platform import topics
-from infra.declaration import DECLARATION
+from infra.declaration import DECLARATION, bucket_name
 
 ROOT = Path(__file__).parents[3]
 # Seconds; conditions hold much sooner, but two cores may be shared by many processes.

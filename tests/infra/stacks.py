@@ -1,0 +1,30 @@
+"""Stacks as a user would configure them; everything optional is on in the second."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+Config = Mapping[str, str]
+DEV: Config = {
+    "gcp:project": "acme-dev",
+    "gcp:region": "europe-west1",
+    "snaptask:production": "false",
+    "snaptask:publicInvocation": "true",
+    "snaptask:origins": json.dumps(["https://app.example.com"]),
+    "snaptask:environment": json.dumps(
+        {"MAIL_FROM": "snaptask@example.com", "SMTP_HOST": "smtp.example.com"}
+    ),
+}
+PROD: Config = {
+    **DEV,
+    "gcp:project": "acme-prod",
+    "snaptask:production": "true",
+    "snaptask:alertEmail": "ops@example.com",
+    "snaptask:domain": "tasks.example.com",
+    "snaptask:billingAccount": "012345-6789AB-CDEF01",
+    "snaptask:repository": "acme/tasks",
+    "snaptask:minInstances": json.dumps({"auth": 1}),
+    "snaptask:backupDays": "30",
+}
+STACKS: Mapping[str, Config] = {"dev": DEV, "prod": PROD}

@@ -1,0 +1,44 @@
+"""The list of grants is whole, and the document says what it says."""
+
+from __future__ import annotations
+
+from infra.declaration import DECLARATION
+from infra.environment import account_id
+from infra.grants import grants, table
+from tests.fixtures.sources import ROOT
+
+
+def test_the_document_is_the_list() -> None:
+    assert (ROOT / "docs" / "grants.md").read_text() == table()
+
+
+def test_a_function_may_do_something_with_each_bucket_it_is_told_of_and_with_no_other() -> None:
+    granted = {(one.who, one.on) for one in grants() if one.kind == "bucket"}
+    told = {
+        (account_id(function.name), bucket.name)
+        for function in DECLARATION.functions
+        for bucket in DECLARATION.buckets
+        if bucket.env in function.env
+    }
+    assert granted == told
+
+
+def test_no_grant_comes_twice_and_each_says_why() -> None:
+    keys = [(one.who, one.role, one.kind, one.on) for one in grants()]
+    assert len(set(keys)) == len(keys)
+    assert all(one.why for one in grants())
+
+
+def test_everybody_is_let_in_to_functions_that_ask_who_it_is_and_nowhere_else() -> None:
+    public = {one.on for one in grants() if "all" in one.who and one.who.startswith("all")}
+    assert public == {one.name for one in DECLARATION.functions if one.kind == "http"}
+
+
+def test_only_google_itself_the_build_and_the_trigger_hold_a_role_on_the_whole_project() -> None:
+    whole = {(one.who, one.role) for one in grants() if one.kind == "project" and not one.condition}
+    assert whole == {
+        ("builder", "roles/cloudbuild.builds.builder"),
+        ("agent:eventarc", "roles/eventarc.serviceAgent"),
+        ("agent:storage", "roles/pubsub.publisher"),
+        ("trigger", "roles/eventarc.eventReceiver"),
+    }

@@ -1,0 +1,92 @@
+"""What the layers are worth: realistic mistakes are made on purpose, and each must be caught.
+
+The table of who caught what is printed (`pytest -s`); a mistake that nobody catches is a hole in
+the layers, and one that the first deployment would fall into must never be among them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.sources import ROOT
+from tests.infra import charts, rules, typed
+from tests.infra.mistakes import MISTAKES, Mistake
+from tests.infra.recordings import Recording, run
+from tests.infra.stacks import PROD
+
+pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("infra")]
+# What of a mistake shows only in a stack of another kind.
+_CONFIGS: Mapping[str, Mapping[str, str]] = {
+    "everybody may call although the flag is off": {**PROD, "snaptask:publicInvocation": "false"},
+    "the database stays behind": {**PROD, "snaptask:production": "false"},
+}
+
+
+@pytest.mark.timeout(900)
+def test_every_mistake_is_caught(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    roots = [tree(tmp_path / "right")]
+    roots += [made(one, tmp_path / f"m{number}") for number, one in enumerate(MISTAKES)]
+    configs = [PROD, *(_CONFIGS.get(one.name, PROD) for one in MISTAKES)]
+    asked = [
+        {"root": str(root), "stack": "prod", "config": config}
+        for root, config in zip(roots, configs, strict=True)
+    ]
+    told = run("batch.py", told=asked)
+    edited = [
+        root / "infra" / f"{one.file}.py" for one, root in zip(MISTAKES, roots[1:], strict=True)
+    ]
+    types = typed.errors(edited, tmp_path / "types", tmp_path)
+    layers = []
+    for root, config, one in zip(roots, configs, told, strict=True):
+        recording = Recording.from_json(config, one)
+        layers.append(
+            {
+                "run": bool(one["error"]),
+                "schema": bool(one["schema"]),
+                "rules": bool(rules.findings(recording) or charts.findings(recording)),
+                "types": any(f"{root.name}/" in line for line in types),
+            }
+        )
+    report(layers, capsys)
+    assert not any(layers[0].values()), "the program itself is found wrong"
+    caught = zip(MISTAKES, layers[1:], strict=True)
+    assert [one.name for one, by in caught if not any(by.values())] == []
+
+
+def report(layers: list[dict[str, bool]], capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print()
+        for one, caught in zip(MISTAKES, layers[1:], strict=True):
+            by = ", ".join(name for name, found in caught.items() if found) or "NOBODY"
+            print(f"{'trap ' if one.trap else '     '}{one.name:<48} {by}")
+        for name in layers[0]:
+            print(f"{name}: {sum(caught[name] for caught in layers[1:])} of {len(MISTAKES)}")
+
+
+def tree(root: Path) -> Path:
+    """The project with an infra of its own; the rest is the real one."""
+    shutil.copytree(ROOT / "infra", root / "infra", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("functions", "shared", "tools", "constraints.txt"):
+        (root / name).symlink_to(ROOT / name)
+    (ROOT / ".cache" / "bundles").mkdir(parents=True, exist_ok=True)
+    (root / ".cache").mkdir()
+    (root / ".cache" / "bundles").symlink_to(ROOT / ".cache" / "bundles")
+    return root
+
+
+def made(mistake: Mistake, root: Path) -> Path:
+    path = tree(root) / "infra" / f"{mistake.file}.py"
+    text = path.read_text()
+    assert text.count(mistake.old) == 1, f"{mistake.name}: the place is no longer there"
+    path.write_text(text.replace(mistake.old, mistake.new))
+    return root
+
+
+def test_there_are_enough_mistakes_and_no_two_are_one() -> None:
+    assert len(MISTAKES) >= 40
+    assert len({one.name for one in MISTAKES}) == len(MISTAKES)
+    assert sum(one.trap for one in MISTAKES) >= 25
