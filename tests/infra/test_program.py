@@ -51,12 +51,12 @@ def test_dev_and_prod_differ_only_in_what_settings_say() -> None:
     """The same settings in both: then nothing differs but the stack's name in the URNs."""
     again = recorded(PROD, "dev")
     plain = [
-        json.dumps(asdict(one))
+        json.dumps(asdict(one), sort_keys=True)
         .replace("pulumi:dev::", "pulumi:prod::")
         .replace("snaptask-dev", "snaptask-prod")
         for one in again.resources
     ]
-    assert plain == [json.dumps(asdict(one)) for one in of("prod").resources]
+    assert plain == [json.dumps(asdict(one), sort_keys=True) for one in of("prod").resources]
 
 
 def test_without_the_flag_nobody_is_let_in() -> None:
