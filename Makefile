@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install constraints dev test test-fast check lint types bench reset doctor status logs
-.PHONY: keys openapi screenshots seed load clean
+.PHONY: web keys openapi screenshots seed load clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,7 +28,10 @@ constraints: ## write constraints.txt anew from requirements.txt
 	.cache/constraints/bin/python -m pip install --quiet -r requirements.txt
 	.cache/constraints/bin/python -m pip freeze > constraints.txt
 
-dev: $(STAMP) ## start the local cloud and the app on http://localhost:3000
+web: $(STAMP) ## build the web app (web/dist), when it changed
+	@$(BIN)/python -m tools.web build
+
+dev: web ## start the local cloud and the app on http://localhost:3000
 	@exec $(BIN)/python -m emulators up
 
 seed: $(STAMP) ## give the running local cloud a demo account with tasks and pictures
@@ -56,7 +59,8 @@ types: $(STAMP)
 test-fast: $(STAMP) ## the tests that need no emulator, in seconds
 	$(BIN)/pytest -n $(WORKERS) -m "not emulated"
 
-test: $(STAMP) ## everything that must hold (installs what it needs)
+test: web ## everything that must hold (installs what it needs)
+	$(BIN)/python -m tools.web check
 	$(BIN)/python -m tools.browser
 	$(BIN)/python -m tools.scanner
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emulators import official, scanner
+from emulators.gateway.app import WEB
 from emulators.plan import HOST, ROOT, Plan, python
 from infra.declaration import DECLARATION, Function
 
@@ -37,7 +38,8 @@ def parts(plan: Plan, restore: Path | None) -> list[Part]:
         Part("platform", _platform(plan), ours, f"{plan.url('platform')}/_emulator/health"),
         Part("scanner", _scanner(plan), ours, f"clamd://{plan.address('scanner')}"),
         *(_function(plan, function) for function in DECLARATION.functions),
-        Part("gateway", _gateway(plan), ours, f"{plan.url('gateway')}/health"),
+        # What the app's build leaves has other names each time.
+        Part("gateway", _gateway(plan), ours, f"{plan.url('gateway')}/health", (WEB,)),
     ]
 
 

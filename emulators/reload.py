@@ -21,7 +21,9 @@ class Changes:
 
 def _state(folder: Path) -> dict[Path, int]:
     state = {}
-    for path in folder.rglob("*.py"):
+    for path in folder.rglob("*"):
+        if path.suffix == ".pyc":
+            continue
         try:
             state[path] = path.stat().st_mtime_ns
         except FileNotFoundError:

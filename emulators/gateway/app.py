@@ -21,7 +21,7 @@ from yarl import URL
 
 from emulators.plan import ROOT
 
-WEB = ROOT / "web"
+WEB = ROOT / "web" / "dist"
 DOCUMENT = ROOT / "docs" / "openapi.json"
 # Cloud Run takes no larger request over HTTP/1 ("Cloud Run quotas and limits").
 _LARGEST = 32 * 1024 * 1024
@@ -39,6 +39,10 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
+# The app's own places: all of them are its one page, which looks at the path itself.
+_PLACES = ("/", "/tasks/{id}", "/join/{token}", "/media", "/media/{id}", "/trash", "/account")
+# The build puts a hash of its content into an asset's name.
+_FOREVER = "public, max-age=31536000, immutable"
 _FUNCTIONS: web.AppKey[Mapping[str, str]] = web.AppKey("functions")
 _CLIENT: web.AppKey[aiohttp.ClientSession] = web.AppKey("client")
 
@@ -54,7 +58,10 @@ def make_app(functions: Mapping[str, str], *, storage: str, pages: Path = WEB) -
     app.router.add_route("*", "/api/{rest:(?s:.+)}", _forward)
     headers = _page_headers(storage)
     for name, file in _files(pages):
-        app.router.add_get(name, _page(file, headers))
+        kept = {"Cache-Control": _FOREVER} if name.startswith("/assets/") else {}
+        app.router.add_get(name, _page(file, headers | kept))
+    for place in _PLACES:
+        app.router.add_get(place, _page(pages / "index.html", headers))
     app.router.add_route("*", "/{path:(?s:.*)}", _missing)
     return app
 
@@ -176,24 +183,30 @@ def _problem(status: int, headers: Mapping[str, str] | None = None) -> web.Respo
 
 def _files(pages: Path) -> list[tuple[str, Path]]:
     """The web app's files by their path; a fixed list, so no path of a request is ever joined."""
-    found = [(f"/{file.relative_to(pages)}", file) for file in pages.rglob("*") if file.is_file()]
-    return [*found, ("/", pages / "index.html")]
+    names = [file.relative_to(pages) for file in pages.rglob("*") if file.is_file()]
+    # What begins with a dot is the build's own.
+    return [(f"/{name}", pages / name) for name in names if not str(name).startswith(".")]
 
 
 def _page(file: Path, headers: Mapping[str, str]) -> Handler:
     async def page(request: web.Request) -> web.StreamResponse:
+        if not file.is_file():
+            return web.Response(
+                status=503, text="The app is not built: python -m tools.web build\n"
+            )
         return web.FileResponse(file, headers=headers)
 
     return page
 
 
-def _page_headers(storage: str) -> Mapping[str, str]:
+def _page_headers(storage: str) -> dict[str, str]:
     """The page's scripts talk to the API and to the bucket; nothing else may be loaded."""
     policy = (
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
         f"img-src 'self' blob: {storage}",
+        "worker-src 'self'",
         f"connect-src 'self' {storage}",
         "base-uri 'none'",
         "form-action 'self'",

@@ -4,14 +4,14 @@ what a page of another origin can do about it."""
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
+from tests.fixtures.app import add_task, is_in, is_out, sign_up
 from tests.fixtures.chromium import chromium
-from tests.fixtures.stack import PASSWORD, Person, Stack, eventually
+from tests.fixtures.stack import Person, Stack, eventually
 from tests.fixtures.web import Answer, Asked, serving
 
 pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
@@ -55,11 +55,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def signed_up(context: BrowserContext, url: str) -> Page:
     page = context.new_page()
     page.goto(url)
-    email = f"{secrets.token_hex(6)}@example.com"
-    page.get_by_label("E-mail address").fill(email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign up").click()
-    expect(page.locator("#who")).to_have_text(email)
+    sign_up(page)
     return page
 
 
@@ -87,7 +83,7 @@ def test_the_cookie_is_taken_and_no_script_can_read_it(
     assert not TOKEN.search(in_reach)
     assert "eyJ" not in in_reach, "no access token either"
     page.reload()
-    expect(page.locator("#board")).to_be_visible()
+    expect(is_in(page)).to_be_visible()
     assert kept(context)["value"] != cookie["value"], "each token is used once"
 
 
@@ -105,10 +101,8 @@ def test_a_token_that_expires_is_renewed_and_nobody_notices(
         else:
             route.continue_()
 
-    page.route("**/api/tasks", once)
-    page.get_by_label("New task").fill("Paint the fence")
-    page.get_by_role("button", name="Add task").click()
-    expect(page.locator(".task .title")).to_have_text("Paint the fence")
+    page.route("**/api/tasks*", once)
+    add_task(page)
     assert len(expired) == 1
     assert kept(context)["value"] != before
 
@@ -119,7 +113,7 @@ def test_tabs_take_turns_to_refresh_and_all_stay_signed_in(
     first = signed_up(context, stack.plan.origins[0])
     second = context.new_page()
     second.goto(stack.plan.origins[0])
-    expect(second.locator("#board")).to_be_visible()
+    expect(is_in(second)).to_be_visible()
     held: list[Route] = []
     passed: list[Route] = []
 
@@ -140,7 +134,7 @@ def test_tabs_take_turns_to_refresh_and_all_stay_signed_in(
     assert passed == [], "the second one has not asked"
     held[0].continue_()
     for page in (first, second):
-        expect(page.locator("#board")).to_be_visible()
+        expect(is_in(page)).to_be_visible()
     assert len(passed) == 1
 
 
@@ -151,7 +145,7 @@ def test_a_browser_without_locks_is_forgiven(context: BrowserContext, stack: Sta
     for _ in range(3):
         page = context.new_page()
         page.goto(stack.plan.origins[0])
-        expect(page.locator("#board")).to_be_visible()
+        expect(is_in(page)).to_be_visible()
         pages.append(page)
     held: list[Route] = []
     context.route("**/api/auth/refresh", lambda route: held.append(route))
@@ -163,17 +157,17 @@ def test_a_browser_without_locks_is_forgiven(context: BrowserContext, stack: Sta
     for route in held:
         route.continue_()
     for page in pages:
-        expect(page.locator("#board")).to_be_visible()
+        expect(is_in(page)).to_be_visible()
 
 
 def test_signing_out_in_one_tab_is_seen_in_the_other(context: BrowserContext, stack: Stack) -> None:
     first = signed_up(context, stack.plan.origins[0])
     second = context.new_page()
     second.goto(stack.plan.origins[0])
-    expect(second.locator("#board")).to_be_visible()
+    expect(is_in(second)).to_be_visible()
     first.get_by_role("button", name="Sign out").click()
     for page in (first, second):
-        expect(page.locator("#entrance")).to_be_visible()
+        expect(is_out(page)).to_be_visible()
     eventually(lambda: first.evaluate("1") and context.cookies(), lambda cookies: cookies == [])
 
 
@@ -207,7 +201,7 @@ def test_a_page_of_another_origin_can_use_the_cookie_for_nothing(
         expect(attacker.locator("body")).to_contain_text("/refreshToken")
     assert kept(context) == before
     page.reload()
-    expect(page.locator("#board")).to_be_visible()
+    expect(is_in(page)).to_be_visible()
 
 
 def test_a_signed_out_device_writes_nowhere_half_a_minute_later(person: Person) -> None:

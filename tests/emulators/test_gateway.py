@@ -9,6 +9,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -16,7 +17,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from emulators.gateway.app import make_app
+from emulators.gateway.app import WEB, make_app
 from tests.fixtures.emulated import free_port
 
 pytestmark = pytest.mark.asyncio
@@ -49,12 +50,12 @@ async def echo(request: web.Request) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def gateway(**routes: str) -> AsyncIterator[TestClient[Any, Any]]:
+async def gateway(pages: Path = WEB, **routes: str) -> AsyncIterator[TestClient[Any, Any]]:
     app = web.Application(client_max_size=0)
     app.router.add_route("*", "/{path:(?s:.*)}", echo)
     async with TestServer(app) as function:
         routes = routes or {"tasks": str(function.make_url("")).rstrip("/")}
-        async with TestClient(TestServer(make_app(routes, storage=STORAGE))) as client:
+        async with TestClient(TestServer(make_app(routes, storage=STORAGE, pages=pages))) as client:
             yield client
 
 
@@ -191,8 +192,23 @@ async def test_health_tells_of_every_function() -> None:
         )
 
 
-async def test_the_page_may_load_nothing_of_anybody_else() -> None:
-    async with gateway() as client:
+@pytest.fixture
+def pages(tmp_path: Path) -> Path:
+    """What a build of the web app leaves."""
+    files = {
+        "index.html": "<!doctype html>",
+        "assets/app-1a2b.js": "1",
+        ".vite/manifest.json": "{}",
+    }
+    for name, text in files.items():
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    return tmp_path
+
+
+async def test_the_page_may_load_nothing_of_anybody_else(pages: Path) -> None:
+    async with gateway(pages) as client:
         answer = await client.get("/")
         policy = answer.headers["Content-Security-Policy"]
         assert answer.status == 200
@@ -200,15 +216,34 @@ async def test_the_page_may_load_nothing_of_anybody_else() -> None:
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert f"connect-src 'self' {STORAGE}" in policy
-        script = await client.get("/app.js")
+
+
+async def test_every_place_of_the_app_is_its_page_and_no_other_path_is(pages: Path) -> None:
+    async with gateway(pages) as client:
+        for path in ("/", "/tasks/x", "/media", "/media/x", "/trash", "/account", "/join/x"):
+            answer = await client.get(path)
+            assert (answer.status, await answer.text()) == (200, "<!doctype html>"), path
+        for path in ("/tasks", "/tasks/x/y", "/.vite/manifest.json", "/assets/../index.html/x"):
+            assert (await client.get(path)).status == 404, path
+
+
+async def test_an_asset_is_kept_for_good_and_the_page_is_asked_for_again(pages: Path) -> None:
+    async with gateway(pages) as client:
+        script = await client.get("/assets/app-1a2b.js")
         assert script.content_type in ("text/javascript", "application/javascript")
-
-
-async def test_a_page_that_did_not_change_is_not_sent_again() -> None:
-    async with gateway() as client:
-        first = await client.get("/style.css")
-        again = await client.get("/style.css", headers={"If-None-Match": first.headers["ETag"]})
+        assert "immutable" in script.headers["Cache-Control"]
+        first = await client.get("/")
+        assert first.headers["Cache-Control"] == "no-cache"
+        again = await client.get("/", headers={"If-None-Match": first.headers["ETag"]})
         assert again.status == 304
+
+
+async def test_an_app_that_is_not_built_is_said_to_be(tmp_path: Path) -> None:
+    async with gateway(tmp_path / "none") as client:
+        answer = await client.get("/")
+        assert answer.status == 503
+        assert "python -m tools.web build" in await answer.text()
+        assert (await client.get("/api/tasks/x")).status == 200
 
 
 async def test_an_answer_that_breaks_off_is_not_passed_on_as_whole() -> None:

@@ -1,0 +1,344 @@
+"""The app in a real browser, against the whole local cloud: what a person can do with it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.fixtures.app import (
+    ROOT,
+    add_task,
+    context_of,
+    give,
+    has_loaded,
+    is_out,
+    photo,
+    sign_up,
+    task,
+    violations,
+)
+from tests.fixtures.chromium import chromium
+from tests.fixtures.stack import Stack
+
+pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(params=[1440, 360], ids=["wide", "narrow"])
+def page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> Iterator[Page]:
+    yield from _visit(browser, stack, request.param)
+
+
+@pytest.fixture
+def wide(browser: Browser, stack: Stack) -> Iterator[Page]:
+    yield from _visit(browser, stack, 1280)
+
+
+@pytest.fixture
+def troubled(browser: Browser, stack: Stack) -> Iterator[Page]:
+    """Where a test makes requests fail, the browser notes each of them on the console."""
+    yield from _visit(browser, stack, 1280, note="Failed to load resource")
+
+
+def _visit(browser: Browser, stack: Stack, width: int, note: str | None = None) -> Iterator[Page]:
+    """Somebody who signed up just now; whatever the page complains of on its console, and every
+    violation of its policy, fails the test."""
+    context = context_of(browser, width)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(stack.plan.origins[0])
+    sign_up(page)
+    yield page
+    context.close()
+    assert [one for one in complaints if note is None or not one.startswith(note)] == []
+
+
+def test_a_task_with_two_pasted_photos_from_writing_to_the_trash_and_back(page: Page) -> None:
+    title = page.get_by_label("New task")
+    title.fill("Paint the fence")
+    shots = [(f"{name}.jpg", "image/jpeg", photo(800, 600 + at)) for at, name in enumerate("ab")]
+    give(page, "paste", title, *shots)
+    expect(
+        page.get_by_role("list", name="Pictures of the new task").get_by_text("Ready")
+    ).to_have_count(2)
+    page.get_by_role("button", name="Add task").click()
+    task(page, "Paint the fence").click()
+    for name in ("a.jpg", "b.jpg"):
+        has_loaded(page.get_by_alt_text(name))
+    assert _fits(page)
+
+    page.get_by_role("button", name="Open a.jpg").click()
+    has_loaded(page.locator(".yarl__slide_current img"))
+    assert "picture=" in page.url
+    page.keyboard.press("Escape")
+    expect(page.locator(".yarl__portal")).to_have_count(0)
+
+    page.get_by_role("button", name="Detach a.jpg").click()
+    expect(page.get_by_role("button", name="Open a.jpg")).to_have_count(0)
+    page.get_by_role("link", name="Pictures").click()
+    has_loaded(page.get_by_alt_text("a.jpg"))
+    assert _fits(page)
+    page.get_by_label("Select a.jpg").check()
+    page.get_by_role("button", name="Into the trash").click()
+    expect(page.get_by_role("button", name="Open a.jpg")).to_have_count(0)
+    page.get_by_role("link", name="Trash").click()
+    page.get_by_role("button", name="Restore a.jpg").click()
+    expect(page.get_by_text("The trash is empty.")).to_be_visible()
+    page.get_by_role("link", name="Pictures").click()
+    has_loaded(page.get_by_alt_text("a.jpg"))
+
+
+def _fits(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+def test_an_upload_that_was_cut_goes_on_after_a_reload(troubled: Page) -> None:
+    """Half of it stands in the bucket; what is sent again is one chunk at most."""
+    content = photo(64, 64) + bytes(10 * MIB)
+    sent: list[int] = []
+
+    def count(route: Route) -> None:
+        match = re.match(r"bytes (\d+)-(\d+)/", route.request.headers.get("content-range", ""))
+        if match is None:
+            return route.continue_()
+        begin, end = map(int, match.groups())
+        if begin >= len(content) / 2 and not sent_after_reload:
+            return route.abort()
+        sent.append(end + 1 - begin)
+        return route.continue_()
+
+    sent_after_reload: list[bool] = []
+    troubled.context.route("**/upload/**", count)
+    troubled.context.route(re.compile(r"upload_id="), count)
+    troubled.get_by_role("link", name="Pictures").click()
+    give(
+        troubled,
+        "drop",
+        troubled.get_by_role("heading", name="Pictures"),
+        ("large.jpg", "image/jpeg", content),
+    )
+    line = troubled.get_by_role("region", name="Uploads")
+    expect(line).to_contain_text("Trying again")
+    sent_after_reload.append(True)
+    troubled.reload()
+    expect(troubled.get_by_role("button", name="Open large.jpg")).to_be_enabled()
+    assert len(content) <= sum(sent) <= len(content) + 2 * MIB
+
+
+def test_a_file_that_is_no_picture_is_refused_in_words(wide: Page) -> None:
+    wide.get_by_role("link", name="Pictures").click()
+    place = wide.get_by_role("heading", name="Pictures")
+    give(wide, "drop", place, ("fence.jpg", "image/jpeg", b"MZ\x90\x00 this is a program"))
+    tray = wide.get_by_role("region", name="Uploads")
+    expect(tray).to_contain_text("This kind of file is not taken.")
+
+
+def test_what_a_person_wrote_is_never_markup(wide: Page) -> None:
+    evil = "<img src=x onerror=\"document.title='broken in'\">"
+    add_task(wide, evil)
+    task(wide, evil).click()
+    zone = wide.get_by_role("region", name="Pictures")
+    give(wide, "drop", zone, (evil.replace("/", ""), "image/jpeg", photo()))
+    has_loaded(wide.get_by_alt_text(evil))
+    assert wide.title() == "Snaptask"
+    assert wide.locator("img[src=x]").count() == 0
+
+
+def test_a_stale_write_is_told_and_nothing_is_lost(troubled: Page, stack: Stack) -> None:
+    add_task(troubled)
+    task(troubled, "Paint the fence").click()
+    other = troubled.context.new_page()
+    other.goto(troubled.url)
+    for page, title in ((troubled, "Mine"), (other, "Theirs")):
+        expect(page.get_by_label("Title")).to_have_value("Paint the fence")
+        page.get_by_label("Title").fill(title)
+    other.get_by_role("button", name="Save").click()
+    expect(other.get_by_role("button", name="Save")).to_have_count(0)
+    with troubled.expect_response(lambda answer: answer.status == 412):
+        troubled.get_by_role("button", name="Save").click()
+    expect(troubled.get_by_role("alert")).to_contain_text("Somebody changed this task")
+    expect(troubled.get_by_label("Title")).to_have_value("Mine")
+    troubled.get_by_role("button", name="Keep mine").click()
+    expect(troubled.get_by_role("button", name="Keep mine")).to_have_count(0)
+    other.reload()
+    expect(other.get_by_label("Title")).to_have_value("Mine")
+
+
+def test_a_deletion_can_be_undone(wide: Page) -> None:
+    add_task(wide)
+    wide.get_by_role("button", name="Delete Paint the fence").click()
+    expect(task(wide, "Paint the fence")).to_have_count(0)
+    wide.get_by_role("button", name="Undo").click()
+    expect(task(wide, "Paint the fence")).to_be_visible()
+    wide.reload()
+    expect(task(wide, "Paint the fence")).to_be_visible()
+
+
+def test_a_deletion_holds_although_the_page_is_left_at_once(wide: Page) -> None:
+    add_task(wide)
+    wide.get_by_role("button", name="Delete Paint the fence").click()
+    wide.reload()
+    expect(wide.get_by_text("No tasks yet")).to_be_visible()
+
+
+def test_filters_live_in_the_url(wide: Page) -> None:
+    for title in ("Paint the fence", "Call the roofer"):
+        add_task(wide, title)
+    wide.get_by_label("Search").fill("roof")
+    expect(task(wide, "Paint the fence")).to_have_count(0)
+    assert wide.url.endswith("?q=roof")
+    wide.reload()
+    expect(task(wide, "Call the roofer")).to_be_visible()
+    expect(task(wide, "Paint the fence")).to_have_count(0)
+    wide.get_by_role("button", name="Clear").click()
+    expect(task(wide, "Paint the fence")).to_be_visible()
+
+
+def test_the_board_moves_tasks_by_keyboard(wide: Page) -> None:
+    add_task(wide)
+    wide.get_by_role("button", name="Board").click()
+    button = wide.get_by_role("button", name="Move Paint the fence to Doing")
+    button.focus()
+    wide.keyboard.press("Enter")
+    doing = wide.get_by_role("region", name="Doing")
+    expect(doing.get_by_role("link", name="Paint the fence")).to_be_visible()
+    wide.reload()
+    expect(doing.get_by_role("link", name="Paint the fence")).to_be_visible()
+
+
+def test_comments_are_written_and_taken_away(wide: Page) -> None:
+    add_task(wide)
+    task(wide, "Paint the fence").click()
+    wide.get_by_label("Comment", exact=True).fill("Which colour?")
+    wide.get_by_role("button", name="Send").click()
+    comments = wide.get_by_role("region", name="Comments")
+    expect(comments).to_contain_text("Which colour?")
+    comments.get_by_role("button", name="Delete this comment").click()
+    expect(comments).not_to_contain_text("Which colour?")
+
+
+def test_somebody_joins_by_a_link_and_sees_the_pictures(
+    wide: Page, browser: Browser, stack: Stack
+) -> None:
+    add_task(wide)
+    task(wide, "Paint the fence").click()
+    zone = wide.get_by_role("region", name="Pictures")
+    give(wide, "drop", zone, ("fence.jpg", "image/jpeg", photo()))
+    has_loaded(wide.get_by_alt_text("fence.jpg"))
+    wide.get_by_role("button", name="Link for a viewer").click()
+    link = wide.get_by_label("Good for one person, once").input_value()
+    context = context_of(browser)
+    guest = context.new_page()
+    guest.goto(stack.plan.origins[0])
+    sign_up(guest)
+    guest.goto(link)
+    guest.get_by_role("button", name="Join").click()
+    has_loaded(guest.get_by_alt_text("fence.jpg"))
+    expect(guest.get_by_label("Title")).to_have_attribute("readonly", "")
+    guest.get_by_role("button", name="Open fence.jpg").click()
+    has_loaded(guest.locator(".yarl__slide_current img"))
+    context.close()
+
+
+def test_signing_out_leaves_nothing_on_the_page(wide: Page) -> None:
+    add_task(wide)
+    wide.get_by_role("button", name="Sign out").click()
+    expect(is_out(wide)).to_be_visible()
+    assert "Paint the fence" not in wide.content()
+    wide.reload()
+    expect(is_out(wide)).to_be_visible()
+
+
+def test_sessions_are_shown_and_ended(wide: Page) -> None:
+    wide.get_by_role("link", name="Account").click()
+    expect(wide.get_by_text("(this one)")).to_be_visible()
+    wide.get_by_role("button", name="Sign out everywhere").click()
+    expect(is_out(wide)).to_be_visible()
+
+
+def test_axe_finds_nothing_serious_on_any_page(page: Page, stack: Stack) -> None:
+    add_task(page)
+    found = {"tasks": violations(page)}
+    task(page, "Paint the fence").click()
+    give(
+        page, "drop", page.get_by_role("region", name="Pictures"), ("a.jpg", "image/jpeg", photo())
+    )
+    has_loaded(page.get_by_alt_text("a.jpg"))
+    found["task"] = violations(page)
+    page.get_by_role("button", name="Open a.jpg").click()
+    has_loaded(page.locator(".yarl__slide_current img"))
+    # What still fades in has no contrast yet.
+    page.wait_for_function("document.getAnimations().length === 0")
+    found["lightbox"] = violations(page)
+    for path in ("/?view=board", "/media", "/trash", "/account"):
+        page.goto(stack.plan.origins[0] + path)
+        page.get_by_role("main").get_by_role("heading").first.wait_for()
+        page.wait_for_load_state("networkidle")
+        found[path] = violations(page)
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    expect(is_out(page)).to_be_visible()
+    found["entrance"] = violations(page)
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+def test_the_gallery_does_not_move_while_its_pictures_load(wide: Page, stack: Stack) -> None:
+    wide.get_by_role("link", name="Pictures").click()
+    place = wide.get_by_role("heading", name="Pictures")
+    shots = [(f"{at}.jpg", "image/jpeg", photo(300 + 40 * at, 300)) for at in range(8)]
+    give(wide, "drop", place, *shots)
+    for name, _, _ in shots:
+        has_loaded(wide.get_by_alt_text(name, exact=True))
+    wide.add_init_script(
+        """
+        window.shift = 0;
+        new PerformanceObserver((list) => {
+          for (const entry of list.getEntries()) {
+            if (!entry.hadRecentInput) window.shift += entry.value;
+          }
+        }).observe({ type: "layout-shift", buffered: true });
+        """
+    )
+    wide.reload()
+    for name, _, _ in shots:
+        has_loaded(wide.get_by_alt_text(name, exact=True))
+    assert wide.evaluate("window.shift") == 0
+
+
+def test_what_loads_first_is_small_and_the_rest_comes_when_it_is_needed() -> None:
+    built = ROOT / "web" / "dist"
+    manifest = json.loads((built / ".vite" / "manifest.json").read_text())
+    first = _closure(manifest, "index.html")
+    size = sum(len(gzip.compress((built / name).read_bytes())) for name in first)
+    assert size <= 130_000
+    later = [name for name in manifest if re.search(r"(lightbox|board|gallery-page)\.tsx$", name)]
+    assert len(later) == 3
+    assert not first & {manifest[name]["file"] for name in later}
+
+
+def _closure(manifest: dict[str, dict[str, object]], entry: str) -> set[str]:
+    chunk = manifest[entry]
+    found = {str(chunk["file"])}
+    for name in chunk.get("imports", []):  # type: ignore[attr-defined]
+        found |= _closure(manifest, name)
+    return found
+
+
+def test_nothing_that_opens_a_door_is_in_the_built_files() -> None:
+    """The policy forbids it; this says where it would come from."""
+    for file in Path(ROOT / "web" / "dist").rglob("*.html"):
+        text = file.read_text()
+        assert not re.search(r"<script(?![^>]*\bsrc=)|\bon[a-z]+=|<style|style=", text), file

@@ -1,0 +1,161 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { type SyntheticEvent, useState } from "react";
+
+import { api, body } from "../api/client";
+import { Problem } from "../api/problem";
+import { leave, useMe } from "../app";
+import styles from "../tasks/tasks.module.css";
+import { ask } from "../ui/ask";
+import { textOf } from "../ui/form";
+import { tell, tellProblem } from "../ui/notices";
+
+export default function AccountPage() {
+  const me = useMe().data;
+  return (
+    <>
+      <h1>Account</h1>
+      <div className={styles.page}>
+        <div className={styles.panel}>
+          <h2>You</h2>
+          <p>{me?.email} {me?.emailVerified ? null : <span className="small">(not confirmed yet: open the link in your mail)</span>}</p>
+          {me ? <NameForm key={me.name} name={me.name} /> : null}
+          <PasswordForm email={me?.email ?? ""} />
+        </div>
+        <div className={styles.panel}>
+          <Sessions />
+        </div>
+        <div className={styles.panel}>
+          <h2>Your data</h2>
+          <Export />
+          <EraseForm email={me?.email ?? ""} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+function NameForm({ name }: { name: string }) {
+  const client = useQueryClient();
+  async function save(event: SyntheticEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const given = textOf(event.currentTarget, "name");
+    try {
+      await body(api.PATCH("/api/auth/me", { body: { name: given } }));
+      await client.invalidateQueries({ queryKey: ["me"] });
+      tell("Saved.");
+    } catch (error) {
+      tellProblem(error);
+    }
+  }
+  return (
+    <form onSubmit={(event) => void save(event)}>
+      <label>Name<input name="name" defaultValue={name} maxLength={100} autoComplete="name" /></label>
+      <button type="submit" className="quiet">Save the name</button>
+    </form>
+  );
+}
+
+/** For the browser's password manager. */
+function Whose({ email }: { email: string }) {
+  return <input type="email" autoComplete="username" value={email} readOnly hidden />;
+}
+
+function PasswordForm({ email }: { email: string }) {
+  const [words, setWords] = useState("");
+  async function save(event: SyntheticEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const form = event.currentTarget;
+    setWords("");
+    try {
+      await body(api.POST("/api/auth/password", {
+        body: { currentPassword: textOf(form, "current"), newPassword: textOf(form, "new") },
+      }));
+      form.reset();
+      tell("The password is changed. Your other devices were signed out.");
+    } catch (error) {
+      setWords(said(error));
+    }
+  }
+  return (
+    <form onSubmit={(event) => void save(event)}>
+      <h2>Password</h2>
+      <Whose email={email} />
+      <label>Present password<input name="current" type="password" required maxLength={256} autoComplete="current-password" /></label>
+      <label>New password<input name="new" type="password" required maxLength={256} autoComplete="new-password" /></label>
+      {words ? <p role="alert" className="error">{words}</p> : null}
+      <button type="submit" className="quiet">Change the password</button>
+    </form>
+  );
+}
+
+function Sessions() {
+  const client = useQueryClient();
+  const sessions = useQuery({
+    queryKey: ["sessions"], queryFn: ({ signal }) => body(api.GET("/api/auth/sessions", { signal })),
+  });
+  async function end(session_id: string) {
+    try {
+      await body(api.DELETE("/api/auth/sessions/{session_id}", { params: { path: { session_id } } }));
+    } catch (error) {
+      tellProblem(error);
+    }
+    await client.invalidateQueries({ queryKey: ["sessions"] });
+  }
+  return (
+    <>
+      <h2>Where you are signed in</h2>
+      <ul>
+        {sessions.data?.items.map((one) => (
+          <li key={one.id} className={styles.comment}>
+            {one.device ?? "Unknown device"} {one.current ? <strong>(this one)</strong> : null}
+            <br /><span className="small">last used {new Date(one.lastUsedAt).toLocaleString()}</span>
+            {one.current ? null : <button type="button" className="quiet" aria-label={`Sign out ${one.device ?? "the unknown device"}`} onClick={() => void end(one.id)}>Sign out</button>}
+          </li>
+        ))}
+      </ul>
+      <button type="button" className="quiet" onClick={() => void leave(true)}>Sign out everywhere</button>
+    </>
+  );
+}
+
+function Export() {
+  async function save() {
+    try {
+      const { saveJSON } = await import("./export");
+      await saveJSON();
+    } catch (error) {
+      tellProblem(error);
+    }
+  }
+  return <p><button type="button" className="quiet" onClick={() => void save()}>Save all of it as JSON</button></p>;
+}
+
+function EraseForm({ email }: { email: string }) {
+  const [words, setWords] = useState("");
+  async function erase(event: SyntheticEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const password = textOf(event.currentTarget, "password");
+    setWords("");
+    if (!(await ask("Erase your account?", "All tasks and pictures go with it. Nobody can bring them back.", "Erase all"))) return;
+    try {
+      await body(api.DELETE("/api/auth/me", { body: { password } }));
+      location.replace("/");
+    } catch (error) {
+      setWords(said(error));
+    }
+  }
+  return (
+    <form onSubmit={(event) => void erase(event)}>
+      <Whose email={email} />
+      <label>Your password<input name="password" type="password" required maxLength={256} autoComplete="current-password" /></label>
+      {words ? <p role="alert" className="error">{words}</p> : null}
+      <button type="submit" className="quiet bad">Erase the account</button>
+    </form>
+  );
+}
+
+function said(error: unknown): string {
+  if (!(error instanceof Problem)) return "Something unforeseen happened.";
+  const [field] = Object.entries(error.fields);
+  return field ? `This ${field[1]}.` : error.words;
+}

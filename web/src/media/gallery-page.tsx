@@ -1,0 +1,172 @@
+// All media in justified rows, newest first. A page of them is one album of its own, which the
+// browser may skip while it is out of sight, so that thousands scroll smoothly.
+
+import { useQueryClient } from "@tanstack/react-query";
+import { lazy, memo, Suspense, useCallback, useEffect, useRef, useState } from "react";
+import { RowsPhotoAlbum } from "react-photo-album";
+import "react-photo-album/rows.css";
+import { useLocation, useSearch } from "wouter";
+
+import type { Medium } from "../api/client";
+import { useMe } from "../app";
+import { ACCEPT, DropZone } from "../uploads/drop-zone";
+import { add } from "../uploads/queue";
+import { reasonWords } from "../uploads/tray";
+import styles from "./media.module.css";
+import { bytes, download, isComing, trash, useMedia, useUsage } from "./queries";
+import { Thumb } from "./thumb";
+
+const Lightbox = lazy(() => import("./lightbox"));
+type Kind = "all" | "image" | "document";
+
+export default function GalleryPage({ open }: { open: string | undefined }) {
+  const client = useQueryClient();
+  const me = useMe().data;
+  const [, go] = useLocation();
+  const search = useSearch();
+  const type = (["image", "document"] as const).find((one) => search === `type=${one}`);
+  const media = useMedia(type ? { type } : {});
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const items = media.data?.pages.flatMap((page) => page.items) ?? [];
+  const choose = useCallback((id: string) => setChosen((before) => {
+    const after = new Set(before);
+    if (!after.delete(id)) after.add(id);
+    return after;
+  }), []);
+  const show = useCallback((id: string) => go(`/media/${id}${search ? `?${search}` : ""}`), [go, search]);
+  const take = (files: File[]) => { if (me) add(files, me.id); };
+  const bin = async () => {
+    const ids = [...chosen];
+    setChosen(new Set());
+    await trash(client, ids);
+  };
+
+  return (
+    <DropZone take={take} className={styles.gallery}>
+      <div className={styles.bar}>
+        <h1>Pictures</h1>
+        <Kinds type={type ?? "all"} go={go} />
+        <label className={styles.pick}>
+          <input type="file" multiple accept={ACCEPT} className="unseen" onChange={(event) => { take([...(event.target.files ?? [])]); event.target.value = ""; }} />
+          <span>Upload</span>
+        </label>
+        <Usage />
+      </div>
+      {chosen.size ? (
+        <div className={styles.selection} role="toolbar" aria-label="Selected">
+          <span>{chosen.size} selected</span>
+          <button type="button" className="quiet bad" onClick={() => void bin()}>Into the trash</button>
+          <button type="button" className="quiet" onClick={() => [...chosen].forEach((id) => void download(id))}>Download</button>
+          <button type="button" className="quiet" onClick={() => setChosen(new Set())}>Clear</button>
+        </div>
+      ) : null}
+      {media.isSuccess && items.length === 0 ? <p className={styles.hint}>No pictures yet. Drop some here.</p> : null}
+      {media.data?.pages.map((page) => (
+        <Album key={page.items[0]?.id ?? "none"} items={page.items} chosen={chosen} choose={choose} show={show} />
+      ))}
+      <More more={media.hasNextPage && !media.isFetchingNextPage} load={() => void media.fetchNextPage()} />
+      {open ? (
+        <Suspense>
+          <Lightbox items={items.filter(({ state }) => state === "ready")} open={open} show={show} close={() => go(`/media${search ? `?${search}` : ""}`)} />
+        </Suspense>
+      ) : null}
+    </DropZone>
+  );
+}
+
+function Kinds({ type, go }: { type: Kind; go: (to: string) => void }) {
+  return (
+    <label><span className="unseen">Kind</span>
+      <select value={type} onChange={({ target }) => go(target.value === "all" ? "/media" : `/media?type=${target.value}`)}>
+        <option value="all">everything</option>
+        <option value="image">pictures</option>
+        <option value="document">documents</option>
+      </select>
+    </label>
+  );
+}
+
+function Usage() {
+  const usage = useUsage().data;
+  if (!usage) return null;
+  return (
+    <span className={styles.usage}>
+      <meter min={0} max={usage.limit} value={usage.used + usage.reserved} aria-label="Room taken" />
+      {bytes(usage.used)} of {bytes(usage.limit)}
+    </span>
+  );
+}
+
+interface AlbumProps {
+  items: readonly Medium[];
+  chosen: ReadonlySet<string>;
+  choose: (id: string) => void;
+  show: (id: string) => void;
+}
+
+/** What has no dimensions yet, or never will, stands in a square. */
+const SQUARE = { width: 320, height: 320 };
+
+const Album = memo(function Album({ items, chosen, choose, show }: AlbumProps) {
+  const photos = items.map((medium) => ({
+    key: medium.id, src: medium.thumbnailUrl ?? "", alt: medium.fileName, medium,
+    width: medium.width ?? SQUARE.width, height: medium.height ?? SQUARE.height,
+  }));
+  return (
+    <section className={styles.album} aria-label="Pictures">
+      <RowsPhotoAlbum
+        photos={photos} targetRowHeight={180} spacing={8} rowConstraints={{ singleRowMaxHeight: 240 }}
+        defaultContainerWidth={Math.min(1120, window.innerWidth - 32)}
+        render={{
+          photo: (_, { photo, width, height }) => (
+            <Tile key={photo.key} medium={photo.medium} width={width} height={height} isChosen={chosen.has(photo.key)} choose={choose} show={show} />
+          ),
+        }}
+      />
+    </section>
+  );
+});
+
+interface TileProps {
+  medium: Medium;
+  width: number;
+  height: number;
+  isChosen: boolean;
+  choose: (id: string) => void;
+  show: (id: string) => void;
+}
+
+function Tile({ medium, width, height, isChosen, choose, show }: TileProps) {
+  const place = useRef<HTMLDivElement>(null);
+  const setSize = (element: HTMLDivElement | null) => {
+    place.current = element;
+    if (!element) return;
+    element.style.width = `${width}px`;
+    element.style.height = `${height}px`;
+  };
+  const ready = medium.state === "ready";
+  return (
+    <div ref={setSize} className={styles.tile} data-state={medium.state} data-chosen={isChosen || undefined}>
+      <button type="button" className={styles.open} disabled={!ready} aria-label={`Open ${medium.fileName}`} onClick={() => show(medium.id)}>
+        <Thumb alt={medium.fileName} url={medium.thumbnailUrl} thumbhash={medium.thumbhash} color={medium.color} />
+        {medium.thumbnailUrl ? null : <span className={styles.sheet}>{medium.fileName}</span>}
+      </button>
+      {isComing(medium) ? <span className={styles.state}>{medium.state === "scanning" ? "Checking" : "Arriving"}</span> : null}
+      {medium.state === "rejected" ? <span className={styles.state}>{reasonWords(medium.reason)}</span> : null}
+      {medium.taskCount ? <span className={styles.count}>on {medium.taskCount} {medium.taskCount === 1 ? "task" : "tasks"}</span> : null}
+      <input type="checkbox" className={styles.choose} checked={isChosen} aria-label={`Select ${medium.fileName}`} onChange={() => choose(medium.id)} />
+    </div>
+  );
+}
+
+/** Loads the next page shortly before its place comes into sight. */
+export function More({ more, load }: { more: boolean; load: () => void }) {
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (!more) return undefined;
+    const observer = new IntersectionObserver(([entry]) => { if (entry?.isIntersecting) load(); }, { rootMargin: "800px" });
+    observer.observe(place.current!);
+    return () => observer.disconnect();
+  });
+  return <div ref={place} />;
+}

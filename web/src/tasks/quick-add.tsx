@@ -1,0 +1,65 @@
+// A new task, with the pictures that are dropped, pasted or picked while it is written: their
+// uploads start at once, and the task carries them as soon as it is saved.
+
+import { type SyntheticEvent, useRef, useState } from "react";
+
+import { useMe } from "../app";
+import type { Upload } from "../uploads/upload";
+import type { Phase } from "../uploads/model";
+import { add, named } from "../uploads/queue";
+import { ACCEPT, DropZone } from "../uploads/drop-zone";
+import { UploadChips } from "../uploads/tray";
+import { useCreate } from "./queries";
+import styles from "./tasks.module.css";
+
+function isLost(phase: Phase): boolean {
+  return ["rejected", "refused", "cancelled"].includes(phase.name);
+}
+
+export function QuickAdd() {
+  const me = useMe().data;
+  const create = useCreate();
+  const [title, setTitle] = useState("");
+  const [isSaving, setSaving] = useState(false);
+  const [uploads, setUploads] = useState<readonly Upload[]>([]);
+  // One for each task that is written: sent twice, it is made once.
+  const key = useRef(crypto.randomUUID());
+
+  const take = (files: File[]) => {
+    if (me) setUploads((before) => [...before, ...add(files, me.id)]);
+  };
+
+  async function save(event: SyntheticEvent) {
+    event.preventDefault();
+    if (!title.trim()) return;
+    setSaving(true);
+    try {
+      await Promise.all(uploads.map(named));
+      const going = uploads.filter(({ phase }) => !isLost(phase));
+      const mediaIds = going.flatMap(({ mediaId }) => (mediaId ? [mediaId] : []));
+      const draft = { title: title.trim(), ...(mediaIds.length ? { mediaIds } : {}) };
+      await create.mutateAsync({ draft, key: key.current });
+      key.current = crypto.randomUUID();
+      setTitle("");
+      setUploads([]);
+    } finally {
+      setSaving(false);
+    }
+  }
+
+  return (
+    <DropZone take={take} className={styles.add}>
+      <form onSubmit={(event) => void save(event).catch(() => {})}>
+        <label className={styles.grow}><span className="unseen">New task</span>
+          <input value={title} onChange={(event) => setTitle(event.target.value)} maxLength={200} placeholder="What is to be done?" autoComplete="off" />
+        </label>
+        <label className={styles.pick}>
+          <input type="file" multiple accept={ACCEPT} className="unseen" onChange={(event) => { take([...(event.target.files ?? [])]); event.target.value = ""; }} />
+          <span>Add pictures</span>
+        </label>
+        <button type="submit" disabled={!title.trim() || isSaving}>Add task</button>
+      </form>
+      <UploadChips uploads={uploads} />
+    </DropZone>
+  );
+}

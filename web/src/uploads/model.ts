@@ -1,0 +1,140 @@
+// What an upload is at any moment, and what can happen to it. Sizes are bytes.
+
+export type Phase =
+  | { name: "waiting" }
+  | { name: "preparing" }
+  | { name: "sending"; sent: number }
+  | { name: "retrying"; sent: number }
+  | { name: "paused"; sent: number }
+  | { name: "checking" }
+  | { name: "ready" }
+  | { name: "rejected"; reason: string }
+  | { name: "refused"; words: string; again: boolean }
+  | { name: "cancelled" };
+
+export type Happening =
+  | { type: "started" }
+  | { type: "progress"; sent: number }
+  | { type: "broken" }
+  | { type: "pause" }
+  | { type: "arrived" }
+  | { type: "settled"; state: "ready" | "rejected"; reason: string | null }
+  | { type: "refused"; words: string; again: boolean }
+  | { type: "cancel" };
+
+/** Final: nothing more will happen by itself; `refused` may be tried again by its person. */
+export function isOver(phase: Phase): boolean {
+  return ["ready", "rejected", "refused", "cancelled"].includes(phase.name);
+}
+
+function sentIn(phase: Phase): number {
+  return "sent" in phase ? phase.sent : 0;
+}
+
+/** The next phase. What cannot happen in a phase changes nothing: answers of requests that were
+ * given up come late, and must not wake what was cancelled. */
+export function next(phase: Phase, happening: Happening): Phase {
+  const resting = isOver(phase) || phase.name === "paused";
+  switch (happening.type) {
+    case "started":
+      return resting && phase.name !== "paused" && !(phase.name === "refused" && phase.again)
+        ? phase
+        : { name: "preparing" };
+    case "progress":
+      return resting || phase.name === "checking" ? phase : { name: "sending", sent: happening.sent };
+    case "broken":
+      return resting || phase.name === "checking"
+        ? phase
+        : { name: "retrying", sent: sentIn(phase) };
+    case "pause":
+      return resting || phase.name === "checking" ? phase : { name: "paused", sent: sentIn(phase) };
+    case "arrived":
+      return resting ? phase : { name: "checking" };
+    case "settled":
+      if (phase.name !== "checking") return phase;
+      return happening.state === "ready"
+        ? { name: "ready" }
+        : { name: "rejected", reason: happening.reason ?? "unknown" };
+    case "refused":
+      return resting ? phase : { name: "refused", words: happening.words, again: happening.again };
+    case "cancel":
+      return phase.name === "ready" || phase.name === "rejected" ? phase : { name: "cancelled" };
+  }
+}
+
+/** It will never be taken as it is; `words` are for its person. */
+export class Refusal extends Error {
+  constructor(
+    readonly words: string,
+    readonly status = 0,
+  ) {
+    super(words);
+  }
+}
+
+/** It may go better in a moment: no answer, or one that asks to come again. */
+export class Trouble extends Error {
+  constructor(readonly afterSeconds = 0) {
+    super("no usable answer");
+  }
+}
+
+export interface Wanted {
+  fileName: string;
+  contentType: string;
+  size: number;
+  crc32c: string;
+}
+
+export interface SignedRequest {
+  method: string;
+  url: string;
+  headers: Record<string, string>;
+}
+
+export interface Ticket {
+  mediaId: string;
+  upload: SignedRequest;
+  resumable?: SignedRequest | null;
+}
+
+/** Where a session stands: so many bytes are stored, all are, or it is no longer known. */
+export type Stand = number | "complete" | "gone";
+
+/** What is kept over a reload of the page. */
+export interface Saved {
+  key: string;
+  owner: string;
+  file: File;
+  startedAt: number;
+  checksum?: string;
+  mediaId?: string;
+  session?: string;
+}
+
+/** The world of an upload. Each call may throw Trouble, Refusal, or an AbortError. */
+export interface World {
+  checksum(file: Blob): Promise<string>;
+  announce(wanted: Wanted, key: string, signal: AbortSignal): Promise<Ticket>;
+  giveUp(mediaId: string): Promise<void>;
+  settled(
+    mediaId: string,
+    signal: AbortSignal,
+  ): Promise<{ state: "ready" | "rejected"; reason: string | null }>;
+  put(to: SignedRequest, file: Blob, sent: (bytes: number) => void, signal: AbortSignal): Promise<void>;
+  startSession(to: SignedRequest, size: number, signal: AbortSignal): Promise<string>;
+  stand(session: string, size: number, signal: AbortSignal): Promise<Stand>;
+  chunk(
+    session: string,
+    file: Blob,
+    from: number,
+    to: number,
+    sent: (bytes: number) => void,
+    signal: AbortSignal,
+  ): Promise<Stand>;
+  endSession(session: string): Promise<void>;
+  /** Waits so many milliseconds, less when the machine comes back online. */
+  rest(milliseconds: number, signal: AbortSignal): Promise<void>;
+  keep(record: Saved): Promise<void>;
+  forget(key: string): Promise<void>;
+}

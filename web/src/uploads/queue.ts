@@ -1,0 +1,104 @@
+// All uploads of this tab: a few at a time, each owned by one tab, continued after a reload.
+
+import type { Saved } from "./model";
+import { isOver } from "./model";
+import * as saved from "./saved";
+import { Upload } from "./upload";
+import { world } from "./world";
+
+/** At once. More share the same line and all arrive later. */
+const AT_ONCE = 3;
+
+let uploads: readonly Upload[] = [];
+let running = 0;
+const listeners = new Set<() => void>();
+
+export function current(): readonly Upload[] {
+  return uploads;
+}
+
+export function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+export function add(files: Iterable<File>, owner: string): Upload[] {
+  const made = [...files].map((file) => {
+    const record: Saved = { key: crypto.randomUUID(), owner, file, startedAt: Date.now() };
+    return new Upload(record, world, changed);
+  });
+  uploads = [...uploads, ...made];
+  for (const upload of made) void begin(upload);
+  changed();
+  return made;
+}
+
+/** What a reload, or a crash of the browser, interrupted. */
+export async function continueSaved(owner: string): Promise<void> {
+  const records = await saved.saved(owner).catch(() => []);
+  for (const record of records) {
+    if (uploads.some((upload) => upload.key === record.key)) continue;
+    const upload = new Upload(record, world, changed);
+    void begin(upload, () => {
+      uploads = [...uploads, upload];
+      changed();
+    });
+  }
+}
+
+export function again(upload: Upload): void {
+  void begin(upload);
+}
+
+export function dismiss(upload: Upload): void {
+  uploads = uploads.filter((one) => one !== upload);
+  void saved.forget(upload.key).catch(() => {});
+  changed();
+}
+
+export async function clear(): Promise<void> {
+  for (const upload of uploads) if (!isOver(upload.phase)) upload.pause();
+  uploads = [];
+  changed();
+  await saved.forgetAll().catch(() => {});
+}
+
+/** Resolves when the server knows the upload by a name, or it is over without one. */
+export function named(upload: Upload): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = subscribe(check);
+    function check() {
+      if (!upload.mediaId && !isOver(upload.phase)) return;
+      stop();
+      resolve();
+    }
+    queueMicrotask(check);
+  });
+}
+
+const waiting: (() => void)[] = [];
+
+/** A lock of the browser's keeps two tabs from sending the same upload. */
+async function begin(upload: Upload, owned: () => void = () => {}): Promise<void> {
+  const run = async (lock: unknown) => {
+    if (lock === null) return;
+    owned();
+    if (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
+    running++;
+    try {
+      await upload.run();
+    } finally {
+      running--;
+      waiting.shift()?.();
+      changed();
+    }
+  };
+  if (!navigator.locks) return run(true);
+  await navigator.locks.request(`snaptask.upload.${upload.key}`, { ifAvailable: true }, run);
+}
+
+function changed(): void {
+  // A new array, because React compares by identity.
+  uploads = [...uploads];
+  for (const listener of listeners) listener();
+}

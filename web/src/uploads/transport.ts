@@ -1,0 +1,110 @@
+// Bytes to Cloud Storage. XMLHttpRequest, because fetch tells nothing of an upload's progress.
+// Source: "Resumable uploads" and "Signed URLs" of the Cloud Storage documentation.
+
+import { Refusal, Trouble, type SignedRequest, type Stand } from "./model";
+
+interface Sent {
+  status: number;
+  header(name: string): string | null;
+}
+
+interface Sending {
+  method: string;
+  url: string;
+  headers: Record<string, string>;
+  body: Blob | null;
+  sent?: (bytes: number) => void;
+  signal: AbortSignal;
+}
+
+/** Milliseconds without a byte moving: the line is dead, whatever the system thinks. */
+const SILENCE = 30_000;
+
+export async function put(
+  to: SignedRequest, file: Blob, sent: (bytes: number) => void, signal: AbortSignal,
+): Promise<void> {
+  const answer = await send({ ...to, body: file, sent, signal });
+  // 412: the object stands already, an earlier answer was lost.
+  if (answer.status === 200 || answer.status === 412) return;
+  throw refused(answer.status);
+}
+
+export async function startSession(
+  to: SignedRequest, _size: number, signal: AbortSignal,
+): Promise<string> {
+  const answer = await send({ ...to, body: null, signal });
+  const session = answer.header("Location");
+  if (answer.status === 201 && session) return session;
+  throw refused(answer.status);
+}
+
+export async function stand(session: string, size: number, signal: AbortSignal): Promise<Stand> {
+  const headers = { "Content-Range": `bytes */${size}` };
+  return told(await send({ method: "PUT", url: session, headers, body: null, signal }));
+}
+
+export async function chunk(
+  session: string, file: Blob, from: number, to: number,
+  sent: (bytes: number) => void, signal: AbortSignal,
+): Promise<Stand> {
+  const headers = { "Content-Range": `bytes ${from}-${to - 1}/${file.size}` };
+  const body = file.slice(from, to);
+  return told(await send({ method: "PUT", url: session, headers, body, sent, signal }));
+}
+
+export async function endSession(session: string): Promise<void> {
+  const signal = new AbortController().signal;
+  await send({ method: "DELETE", url: session, headers: {}, body: null, signal });
+}
+
+function told(answer: Sent): Stand {
+  if (answer.status === 200 || answer.status === 201) return "complete";
+  if (answer.status === 404 || answer.status === 410) return "gone";
+  if (answer.status !== 308) throw refused(answer.status);
+  const range = answer.header("Range");
+  if (range === null) return 0;
+  const match = /^bytes=0-(\d+)$/.exec(range);
+  return match ? Number(match[1]) + 1 : Number.NaN;
+}
+
+function refused(status: number): Error {
+  if (status === 0 || status === 408 || status === 429 || status >= 500) return new Trouble();
+  return new Refusal(`The storage refused the file (${status}).`, status);
+}
+
+function send({ method, url, headers, body, sent, signal }: Sending): Promise<Sent> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    let silence = 0;
+    const heard = () => {
+      clearTimeout(silence);
+      silence = window.setTimeout(() => request.abort(), SILENCE);
+    };
+    const over = (act: () => void) => () => {
+      clearTimeout(silence);
+      signal.removeEventListener("abort", stop);
+      act();
+    };
+    const stop = () => request.abort();
+    request.open(method, url);
+    for (const [name, value] of Object.entries(headers)) {
+      // The browser sets it itself, and lets nobody else.
+      if (name.toLowerCase() !== "content-length") request.setRequestHeader(name, value);
+    }
+    request.upload.onprogress = ({ loaded }) => {
+      heard();
+      sent?.(loaded);
+    };
+    request.onload = over(() =>
+      resolve({ status: request.status, header: (name) => request.getResponseHeader(name) }),
+    );
+    request.onerror = over(() => reject(new Trouble()));
+    request.onabort = over(() =>
+      reject(signal.aborted ? new DOMException("given up", "AbortError") : new Trouble()),
+    );
+    signal.addEventListener("abort", stop);
+    if (signal.aborted) return over(() => reject(new DOMException("given up", "AbortError")))();
+    heard();
+    request.send(body);
+  });
+}

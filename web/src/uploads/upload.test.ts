@@ -1,0 +1,243 @@
+import { describe, expect, test } from "vitest";
+
+import { Server } from "./fake-server";
+import { next, Refusal, Trouble, type Happening, type Phase, type Saved } from "./model";
+import { CHUNK, RESUMABLE_FROM, Upload } from "./upload";
+
+function file(size: number, type = "image/png"): File {
+  const bytes = new Uint8Array(size).map((_, at) => (at * 31 + (at >> 8)) & 0xff);
+  return new File([bytes], "photo.png", { type });
+}
+
+function record(of: File): Saved {
+  return { key: crypto.randomUUID(), owner: "ada", file: of, startedAt: 0 };
+}
+
+const SMALL = 100_000;
+const LARGE = RESUMABLE_FROM + CHUNK + 12_345;
+
+function begin(size: number, server = new Server()) {
+  const saved = record(file(size));
+  const phases: string[] = [];
+  const upload = new Upload(saved, server.world, () => {
+    if (phases.at(-1) !== upload.phase.name) phases.push(upload.phase.name);
+  });
+  return { server, upload, saved, phases };
+}
+
+describe("a small file", () => {
+  test("goes in one request and is ready", async () => {
+    const { server, upload, phases } = begin(SMALL);
+    await upload.run();
+    expect(phases).toEqual(["preparing", "sending", "checking", "ready"]);
+    expect(await isStored(server, upload.mediaId!, upload.file)).toBe(true);
+  });
+
+  test("survives a lost announcement and is announced once", async () => {
+    const { server, upload } = begin(SMALL);
+    server.loseAnswer("announce", 2);
+    await upload.run();
+    expect(upload.phase.name).toBe("ready");
+    expect(server.media.size).toBe(1);
+  });
+
+  test("that broke in the middle is sent again from its start", async () => {
+    const { server, upload, phases } = begin(SMALL);
+    server.cut("put", 3);
+    await upload.run();
+    expect(phases).toContain("retrying");
+    expect(upload.phase.name).toBe("ready");
+    expect(await isStored(server, upload.mediaId!, upload.file)).toBe(true);
+  });
+
+  test("whose arrival was not answered is not sent twice", async () => {
+    const { server, upload } = begin(SMALL);
+    server.loseAnswer("put", 1);
+    await upload.run();
+    expect(upload.phase.name).toBe("ready");
+    expect(server.objectsWritten).toBe(1);
+  });
+
+  test("waits as long as the server asks", async () => {
+    const { server, upload } = begin(SMALL);
+    server.failNext("announce", new Trouble(77));
+    await upload.run();
+    expect(server.rests[0]).toBeGreaterThanOrEqual(77_000);
+  });
+
+  test("that is refused says why and is not sent", async () => {
+    const { server, upload } = begin(SMALL);
+    server.failNext("announce", new Refusal("There is no room left.", 403));
+    await upload.run();
+    expect(upload.phase).toEqual({ name: "refused", words: "There is no room left.", again: true });
+    expect(server.objectsWritten).toBe(0);
+  });
+
+  test("that was refused for want of room can be tried again", async () => {
+    const { server, upload } = begin(SMALL);
+    server.failNext("announce", new Refusal("There is no room left.", 403));
+    await upload.run();
+    await upload.run();
+    expect(upload.phase.name).toBe("ready");
+  });
+
+  test("of a type that is not taken stays refused", async () => {
+    const { server, upload } = begin(SMALL);
+    server.failNext("announce", new Refusal("This kind of file is not taken.", 415));
+    await upload.run();
+    await upload.run();
+    expect(upload.phase.name).toBe("refused");
+  });
+
+  test("that the checks reject tells the reason", async () => {
+    const { server, upload } = begin(SMALL);
+    server.verdict = { state: "rejected", reason: "infected" };
+    await upload.run();
+    expect(upload.phase).toEqual({ name: "rejected", reason: "infected" });
+  });
+
+  test("over a line that never holds gives up and can be tried again", async () => {
+    const { server, upload } = begin(SMALL);
+    server.cut("put", 1000);
+    await upload.run();
+    expect(upload.phase.name).toBe("refused");
+    server.heal();
+    await upload.run();
+    expect(upload.phase.name).toBe("ready");
+  });
+
+  test("whose time ran out is announced once more", async () => {
+    const { server, upload } = begin(SMALL);
+    await upload_until_announced(server, upload);
+    const first = upload.mediaId;
+    server.expire(first!);
+    await upload.run();
+    expect(upload.phase.name).toBe("ready");
+    expect(upload.mediaId).not.toBe(first);
+  });
+});
+
+async function upload_until_announced(server: Server, upload: Upload): Promise<void> {
+  server.onPut = () => upload.pause();
+  await upload.run();
+  server.onPut = undefined;
+  expect(upload.phase.name).toBe("paused");
+}
+
+describe("a large file", () => {
+  test("goes in chunks that are multiples of 256 KiB", async () => {
+    const { server, upload } = begin(LARGE);
+    await upload.run();
+    expect(upload.phase.name).toBe("ready");
+    expect(server.chunks.length).toBe(Math.ceil(LARGE / CHUNK));
+    expect(server.chunks.slice(0, -1).every((size) => size % (256 * 1024) === 0)).toBe(true);
+    expect(await isStored(server, upload.mediaId!, upload.file)).toBe(true);
+  });
+
+  test("goes on where it stands after a reload and sends at most one chunk again", async () => {
+    const { server, upload } = begin(LARGE);
+    server.onChunk = (at) => at >= LARGE / 2 && upload.pause();
+    await upload.run();
+    expect(upload.phase.name).toBe("paused");
+    server.onChunk = undefined;
+    const before = server.bytesTaken;
+    const [kept] = [...server.kept.values()];
+    const reloaded = new Upload(structuredClone(kept!), server.world);
+    await reloaded.run();
+    expect(reloaded.phase.name).toBe("ready");
+    expect(server.bytesTaken - before).toBeLessThanOrEqual(LARGE / 2 + CHUNK);
+    expect(server.bytesTaken).toBeLessThanOrEqual(LARGE + CHUNK);
+    expect(await isStored(server, reloaded.mediaId!, upload.file)).toBe(true);
+    expect(server.kept.size).toBe(0);
+  });
+
+  test("believes the server that stored half a chunk", async () => {
+    const { server, upload } = begin(LARGE);
+    server.cutChunkAt = 256 * 1024 * 3;
+    await upload.run();
+    expect(upload.phase.name).toBe("ready");
+    expect(await isStored(server, upload.mediaId!, upload.file)).toBe(true);
+  });
+
+  test("whose last answer was lost is complete, not sent again", async () => {
+    const { server, upload } = begin(LARGE);
+    server.loseLastChunk = true;
+    await upload.run();
+    expect(upload.phase.name).toBe("ready");
+    expect(server.bytesTaken).toBe(LARGE);
+  });
+
+  test("starts a new session when the old one is gone", async () => {
+    const { server, upload } = begin(LARGE);
+    server.forgetSessionAfter = 2;
+    await upload.run();
+    expect(upload.phase.name).toBe("ready");
+    expect(server.sessionsStarted).toBe(2);
+  });
+
+  test.each([-1, 0.5, LARGE, LARGE * 2, Number.NaN])(
+    "does not believe a stand of %d and starts over",
+    async (lie) => {
+      const { server, upload } = begin(LARGE);
+      server.lie = lie;
+      await upload.run();
+      expect(upload.phase.name).toBe("ready");
+      expect(await isStored(server, upload.mediaId!, upload.file)).toBe(true);
+    },
+  );
+
+  test("gives up on a server that never takes a byte", async () => {
+    const { server, upload } = begin(LARGE);
+    server.stuck = true;
+    await upload.run();
+    expect(upload.phase.name).toBe("refused");
+    expect(server.chunks.length).toBeLessThan(20);
+  });
+
+  test("that is cancelled leaves nothing behind", async () => {
+    const { server, upload } = begin(LARGE);
+    server.onChunk = () => void upload.cancel();
+    await upload.run();
+    await server.isQuiet();
+    expect(upload.phase.name).toBe("cancelled");
+    expect(server.sessionsOpen).toBe(0);
+    expect(server.kept.size).toBe(0);
+    expect(server.givenUp).toEqual([upload.mediaId]);
+  });
+});
+
+describe("the phases", () => {
+  const sending: Phase = { name: "sending", sent: 5 };
+  test.each<[Phase, Happening]>([
+    [{ name: "cancelled" }, { type: "progress", sent: 9 }],
+    [{ name: "cancelled" }, { type: "arrived" }],
+    [{ name: "cancelled" }, { type: "started" }],
+    [{ name: "cancelled" }, { type: "settled", state: "ready", reason: null }],
+    [{ name: "ready" }, { type: "cancel" }],
+    [{ name: "ready" }, { type: "broken" }],
+    [{ name: "rejected", reason: "x" }, { type: "started" }],
+    [{ name: "paused", sent: 5 }, { type: "progress", sent: 9 }],
+    [{ name: "paused", sent: 5 }, { type: "broken" }],
+    [{ name: "checking" }, { type: "pause" }],
+    [{ name: "checking" }, { type: "progress", sent: 1 }],
+    [sending, { type: "settled", state: "ready", reason: null }],
+    [{ name: "refused", words: "no", again: false }, { type: "started" }],
+  ])("%o does not heed %o", (phase, happening) => {
+    expect(next(phase, happening)).toBe(phase);
+  });
+
+  test("a pause keeps what was sent", () => {
+    expect(next(sending, { type: "pause" })).toEqual({ name: "paused", sent: 5 });
+  });
+
+  test("a break while sending keeps what was sent", () => {
+    expect(next(sending, { type: "broken" })).toEqual({ name: "retrying", sent: 5 });
+  });
+});
+
+/** Element by element, a matcher takes seconds for what this compares in milliseconds. */
+async function isStored(server: Server, mediaId: string, of: Blob): Promise<boolean> {
+  const sent = new Uint8Array(await of.arrayBuffer());
+  const stored = server.stored(mediaId);
+  return stored?.length === sent.length && stored.every((byte, at) => byte === sent[at]);
+}

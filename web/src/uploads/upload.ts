@@ -1,0 +1,194 @@
+// One file on its way: announced, sent, looked at. Small files go in one request; larger ones
+// over a resumable session, which is asked where it stands whenever an answer was missing.
+
+import {
+  isOver, next, Refusal, Trouble,
+  type Happening, type Phase, type Saved, type SignedRequest, type Stand, type Ticket, type World,
+} from "./model";
+
+/** Bytes. Below, starting over costs less than a session's own requests. */
+export const RESUMABLE_FROM = 8 * 1024 * 1024;
+/** Cloud Storage takes multiples of 256 KiB; at most one chunk is ever sent twice. */
+export const CHUNK = 8 * 256 * 1024;
+/** In a row without a byte stored: about two minutes, then its person decides. */
+const ATTEMPTS = 8;
+const LONGEST_REST = 30_000;
+
+export class Upload {
+  readonly file: File;
+  phase: Phase = { name: "waiting" };
+  mediaId: string | undefined;
+  #record: Saved;
+  #world: World;
+  #changed: () => void;
+  #abort = new AbortController();
+  #fruitless = 0;
+  #isRenewed = false;
+
+  constructor(record: Saved, world: World, changed: () => void = () => {}) {
+    this.file = record.file;
+    this.mediaId = record.mediaId;
+    this.#record = record;
+    this.#world = world;
+    this.#changed = changed;
+  }
+
+  get key(): string {
+    return this.#record.key;
+  }
+
+  /** Returns when the upload is over, or paused. Starting again goes on where it stands. */
+  async run(): Promise<void> {
+    if (isOver(this.phase) && !(this.phase.name === "refused" && this.phase.again)) return;
+    this.#abort = new AbortController();
+    this.#fruitless = 0;
+    this.#happen({ type: "started" });
+    while (!isOver(this.phase) && this.phase.name !== "paused") {
+      try {
+        await this.#once(this.#abort.signal);
+      } catch (error) {
+        await this.#meet(error);
+      }
+    }
+    if (isOver(this.phase) && !(this.phase.name === "refused" && this.phase.again)) {
+      await this.#world.forget(this.key);
+    }
+  }
+
+  pause(): void {
+    this.#happen({ type: "pause" });
+    if (this.phase.name === "paused") this.#abort.abort();
+  }
+
+  /** What was stored of it goes: the session at once, an object that still arrives by its event. */
+  async cancel(): Promise<void> {
+    const before = this.phase.name;
+    this.#happen({ type: "cancel" });
+    if (this.phase.name !== "cancelled" || before === "cancelled") return;
+    this.#abort.abort();
+    await this.#world.forget(this.key);
+    await Promise.allSettled([
+      this.#record.session ? this.#world.endSession(this.#record.session) : undefined,
+      this.mediaId ? this.#world.giveUp(this.mediaId) : undefined,
+    ]);
+  }
+
+  async #once(signal: AbortSignal): Promise<void> {
+    const ticket = await this.#announced(signal);
+    if (ticket?.resumable) await this.#sendByParts(ticket.resumable, signal);
+    else if (ticket) await this.#sendWhole(ticket.upload, signal);
+    this.#happen({ type: "arrived" });
+    const end = await this.#world.settled(this.mediaId!, signal);
+    if (end.reason === "never-uploaded" && !this.#isRenewed) return this.#renew();
+    this.#happen({ type: "settled", ...end });
+  }
+
+  /** The time of the first announcement ran out, in a pause or without a line: announce again. */
+  async #renew(): Promise<void> {
+    this.#isRenewed = true;
+    await this.#world.forget(this.key);
+    this.#record = { ...this.#record, key: crypto.randomUUID() };
+    delete this.#record.mediaId;
+    delete this.#record.session;
+    this.mediaId = undefined;
+    this.phase = { name: "preparing" };
+    this.#changed();
+  }
+
+  /** Under the same key the same medium is signed anew, however often it is asked for; undefined
+   * when its bytes have arrived already and only the answer was lost. */
+  async #announced(signal: AbortSignal): Promise<Ticket | undefined> {
+    const { file } = this;
+    this.#record.checksum ??= await this.#world.checksum(file);
+    const wanted = {
+      fileName: file.name,
+      contentType: file.type || "application/octet-stream",
+      size: file.size,
+      crc32c: this.#record.checksum,
+    };
+    try {
+      const ticket = await this.#world.announce(wanted, this.key, signal);
+      this.mediaId = this.#record.mediaId = ticket.mediaId;
+      await this.#world.keep(this.#record);
+      this.#changed();
+      return ticket;
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 409 && this.mediaId) return undefined;
+      throw error;
+    }
+  }
+
+  async #sendWhole(to: SignedRequest, signal: AbortSignal): Promise<void> {
+    this.#happen({ type: "progress", sent: 0 });
+    await this.#world.put(to, this.file, (sent) => this.#happen({ type: "progress", sent }), signal);
+  }
+
+  async #sendByParts(to: SignedRequest, signal: AbortSignal): Promise<void> {
+    const { size } = this.file;
+    let stand = await this.#opened(to, signal);
+    while (stand !== "complete") {
+      this.#happen({ type: "progress", sent: stand });
+      const from = stand;
+      const end = Math.min(from + CHUNK, size);
+      const sent = (bytes: number) => this.#happen({ type: "progress", sent: from + bytes });
+      const after = await this.#world.chunk(this.#record.session!, this.file, from, end, sent, signal);
+      stand = await this.#believed(after);
+      if (stand !== "complete" && stand <= from) this.#countFruitless();
+      else this.#fruitless = 0;
+    }
+  }
+
+  /** The session's stand; a session that is no longer known is followed by a new one. */
+  async #opened(to: SignedRequest, signal: AbortSignal): Promise<number | "complete"> {
+    if (this.#record.session) {
+      const stand = await this.#world.stand(this.#record.session, this.file.size, signal);
+      if (stand !== "gone") return this.#believed(stand);
+    }
+    this.#record.session = await this.#world.startSession(to, this.file.size, signal);
+    await this.#world.keep(this.#record);
+    return 0;
+  }
+
+  async #believed(stand: Stand): Promise<number | "complete"> {
+    if (stand === "complete") return stand;
+    // At the end without being complete, or beyond it: no session of this file.
+    if (stand === "gone" || !Number.isInteger(stand) || stand < 0 || stand >= this.file.size) {
+      delete this.#record.session;
+      await this.#world.keep(this.#record);
+      throw new Trouble();
+    }
+    return stand;
+  }
+
+  #countFruitless(): void {
+    if (++this.#fruitless > ATTEMPTS) throw new Refusal("The storage takes no more of this file.");
+  }
+
+  async #meet(error: unknown): Promise<void> {
+    if (this.#abort.signal.aborted) return;
+    if (error instanceof Refusal) {
+      // A person can do something about some refusals (room, sign-in), about others nothing.
+      this.#happen({ type: "refused", words: error.words, again: error.status !== 415 });
+      return;
+    }
+    if (!(error instanceof Trouble)) {
+      this.#happen({ type: "refused", words: "Something unforeseen happened.", again: true });
+      return;
+    }
+    this.#happen({ type: "broken" });
+    if (++this.#fruitless > ATTEMPTS) {
+      this.#happen({ type: "refused", words: "The connection keeps breaking.", again: true });
+      return;
+    }
+    const rest = Math.min(500 * 2 ** this.#fruitless, LONGEST_REST) * (0.5 + Math.random() / 2);
+    const signal = this.#abort.signal;
+    await this.#world.rest(Math.max(rest, error.afterSeconds * 1000), signal).catch(() => {});
+  }
+
+  #happen(happening: Happening): void {
+    const after = next(this.phase, happening);
+    if (after === this.phase) return;
+    this.phase = after;
+    this.#changed();
+  }
+}
