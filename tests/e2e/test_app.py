@@ -282,7 +282,7 @@ def test_axe_finds_nothing_serious_on_any_page(page: Page, stack: Stack) -> None
     page.get_by_role("button", name="Open a.jpg").click()
     has_loaded(page.locator(".yarl__slide_current img"))
     # What still fades in has no contrast yet.
-    page.wait_for_function("document.getAnimations().length === 0")
+    page.wait_for_function("() => document.getAnimations().length === 0")
     found["lightbox"] = violations(page)
     for path in ("/?view=board", "/media", "/trash", "/account"):
         page.goto(stack.plan.origins[0] + path)
