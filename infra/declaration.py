@@ -276,7 +276,7 @@ DECLARATION = Declaration(
                 "IAM_ENDPOINT",
             ),
         ),
-        # One picture at a time: a decode may take 150 MB and all of a core.
+        # One picture at a time: a WebP of 32 megapixels takes 440 MB and all of a core.
         Function(
             "thumbnails",
             "event",

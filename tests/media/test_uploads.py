@@ -31,6 +31,7 @@ from shared.media.store import MediaStore
 from shared.media.trash import Trash
 from shared.media.uploads import UPLOAD_EXPIRY, HTTPDelivery, Uploads
 from shared.media.waiting import Waiting
+from tests.fixtures import pictures
 from tests.fixtures.api import ADA, API, BOB, Links
 from tests.fixtures.emulated import free_port
 from tests.fixtures.stores import Budget, WatchedDocuments, memory_documents
@@ -235,6 +236,23 @@ def test_a_file_of_no_taken_kind_is_refused(world: World, content: bytes) -> Non
     assert world.send(content).status_code == 415
     assert world.listed() == []
     assert world.bucket.taken == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"%PDF-1.7\n", "application/pdf"),
+        ("Grüße".encode() * 5000, "text/plain"),
+        (pictures.heic(pictures.photo(80, 60)), "image/heic"),
+        (pictures.saved(pictures.photo(80, 60), "TIFF"), "image/tiff"),
+    ],
+)
+def test_the_head_of_a_file_tells_what_it_seems_to_be(
+    world: World, content: bytes, kind: str
+) -> None:
+    """Whether it is, the pipeline tells of the whole."""
+    answer = world.send(content)
+    assert (answer.status_code, answer.get_json()["contentType"]) == (201, kind)
 
 
 def test_an_empty_file_is_refused(world: World) -> None:
