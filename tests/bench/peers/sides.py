@@ -63,8 +63,10 @@ class Ours:
         self._headers = {"Authorization": str(person.api.headers["Authorization"])}
 
     async def login(self) -> None:
+        """Its token lasts ten minutes, and a run on a busy machine longer."""
         body = {"email": self._email, "password": PASSWORD}
-        await self._json("POST", f"{self._url['auth']}/login", json=body)
+        signed = await self._json("POST", f"{self._url['auth']}/login", json=body)
+        self._headers = {"Authorization": f"Bearer {signed['accessToken']}"}
 
     async def create(self, number: int) -> str:
         body = {"title": f"Paint fence {number}", "description": "Both sides", "status": "open"}
@@ -110,12 +112,16 @@ class Ours:
         return await self._json("GET", f"{self._url['media']}/{file}", headers=waits)
 
     async def _json(self, method: str, url: str, **options: Any) -> dict[str, Any]:
-        headers = {**self._headers, **options.pop("headers", {})}
+        more = options.pop("headers", {})
         while True:
+            headers = {**self._headers, **more}
             async with self._client.request(method, url, headers=headers, **options) as answer:
                 if answer.status == 503:
                     # As it asks for; the time counts.
                     await asyncio.sleep(float(answer.headers["Retry-After"]))
+                    continue
+                if answer.status == 401 and not url.endswith("/login"):
+                    await self.login()
                     continue
                 answer.raise_for_status()
                 body: dict[str, Any] = await answer.json()
