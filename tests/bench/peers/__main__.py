@@ -179,7 +179,7 @@ def answers(url: str, headers: dict[str, str]) -> None:
 
 
 async def compare(
-    stack: Stack, person: Person, installed: directus.Directus, rounds: int
+    stack: Stack, person: Person, other: Person, installed: directus.Directus, rounds: int
 ) -> dict[str, dict[str, list[float]]]:
     # Seconds; gunicorn closes what is idle after two and Node after five, maybe under a request.
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=1)
@@ -187,7 +187,11 @@ async def compare(
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
         theirs = Theirs(installed, client)
         await theirs.prepare()
-        ours = [Ours(stack, person, client, direct=direct) for direct in (False, True)]
+        # One person each: the bytes of all rounds together are more than a quota.
+        ours = [
+            Ours(stack, person, client, direct=False),
+            Ours(stack, other, client, direct=True),
+        ]
         sides: list[Side] = [*ours, theirs]
         for side in sides:
             for number in range(PAGE):
@@ -259,6 +263,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         local_cloud(Path(folder) / "data", "--no-reload") as stack,
         stack.person() as person,
+        stack.person() as other,
     ):
         installed = directus.prepared(Path(folder))
         cold: dict[str, list[float]] = {"ours": [], "ours, direct": [], Theirs.name: []}
@@ -270,7 +275,7 @@ def main() -> None:
             cold[Theirs.name].append(their_cold_start(installed))
         with installed.start():
             answers(f"{installed.url}/server/ping", {})
-            seen = asyncio.run(compare(stack, person, installed, rounds))
+            seen = asyncio.run(compare(stack, person, other, installed, rounds))
         base = floor(stack, person)
     if report({"cold start": cold, **seen}, base):
         raise SystemExit("ours is behind")
