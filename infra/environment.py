@@ -18,7 +18,7 @@ TOPICS = {
     "DEAD_LETTER_TOPIC": "snaptask-dead-letters",
 }
 # Nobody but the operator knows them.
-OPERATORS = frozenset({"MAIL_FROM", "SMTP_HOST"})
+OPERATORS = frozenset({"MAIL_FROM", "SMTP_HOST", "SCANNER"})
 # A password alone, without a second factor (NIST SP 800-63B).
 _PASSWORD_FLOOR = "15"  # noqa: S105
 
@@ -66,8 +66,6 @@ def _values(function: Function, settings: Settings) -> Mapping[str, str]:
         "STORAGE_ENDPOINT": "https://storage.googleapis.com",
         "IAM_ENDPOINT": "https://iamcredentials.googleapis.com",
         **{env: f"projects/{project}/topics/{topic}" for env, topic in TOPICS.items()},
-        # Nobody scans unless the operator names a clamd that the function can reach.
-        "SCANNER": "off",
         **({"APP_URL": settings.all_origins[0]} if settings.all_origins else {}),
         "SMTP_PORT": "587",
         "SMTP_TLS": "starttls",

@@ -11,6 +11,5 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     target: "es2022",
   },
-  server: { proxy: { "/api": "http://localhost:3000" } },
   test: { environment: "node", include: ["src/**/*.test.ts"] },
 });

@@ -17,6 +17,7 @@ from tests.fixtures.app import (
     context_of,
     give,
     has_loaded,
+    is_in,
     is_out,
     photo,
     sign_up,
@@ -254,6 +255,27 @@ def test_somebody_joins_by_a_link_and_sees_the_pictures(
     context.close()
 
 
+def test_the_original_is_saved_under_its_own_name(wide: Page) -> None:
+    wide.get_by_role("link", name="Pictures").click()
+    place = wide.get_by_role("heading", name="Pictures")
+    content = photo(640, 480)
+    give(wide, "drop", place, ("Grüße vom Meer.jpg", "image/jpeg", content))
+    wide.get_by_role("button", name="Open Grüße vom Meer.jpg").click()
+    with wide.expect_download() as saved:
+        wide.get_by_role("button", name="Download the original").click()
+    assert saved.value.suggested_filename == "Grüße vom Meer.jpg"
+    assert Path(saved.value.path()).read_bytes() == content
+
+
+def test_a_person_saves_all_that_is_kept_of_him(wide: Page) -> None:
+    add_task(wide, "Paint the fence")
+    wide.get_by_role("link", name="Account").click()
+    with wide.expect_download() as saved:
+        wide.get_by_role("button", name="Save all of it as JSON").click()
+    kept = json.loads(Path(saved.value.path()).read_bytes())
+    assert "Paint the fence" in json.dumps(kept)
+
+
 def test_signing_out_leaves_nothing_on_the_page(wide: Page) -> None:
     add_task(wide)
     wide.get_by_role("button", name="Sign out").click()
@@ -261,6 +283,24 @@ def test_signing_out_leaves_nothing_on_the_page(wide: Page) -> None:
     assert "Paint the fence" not in wide.content()
     wide.reload()
     expect(is_out(wide)).to_be_visible()
+
+
+def test_whoever_signs_in_next_sees_nothing_of_who_was_here_before(wide: Page) -> None:
+    add_task(wide, "Buy the ring")
+    wide.get_by_role("button", name="Sign out").click()
+    sign_up(wide)
+    expect(wide.get_by_text("No tasks yet")).to_be_visible()
+    assert "Buy the ring" not in wide.content()
+
+
+def test_a_server_out_of_reach_is_said_and_tried_again(troubled: Page) -> None:
+    refresh = "**/api/auth/refresh"
+    troubled.route(refresh, lambda route: route.abort())
+    troubled.reload()
+    expect(troubled.get_by_role("alert")).to_have_text("The server cannot be reached.")
+    troubled.unroute(refresh)
+    troubled.get_by_role("button", name="Try again").click()
+    expect(is_in(troubled)).to_be_visible()
 
 
 def test_sessions_are_shown_and_ended(wide: Page) -> None:

@@ -13,7 +13,7 @@ DEV: Config = {
     "snaptask:publicInvocation": "true",
     "snaptask:origins": json.dumps(["https://app.example.com"]),
     "snaptask:environment": json.dumps(
-        {"MAIL_FROM": "snaptask@example.com", "SMTP_HOST": "smtp.example.com"}
+        {"MAIL_FROM": "snaptask@example.com", "SMTP_HOST": "smtp.example.com", "SCANNER": "off"}
     ),
 }
 PROD: Config = {

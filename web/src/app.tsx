@@ -12,7 +12,7 @@ import { linkIn, LinkPage } from "./session/link";
 import { logout, onSession, resume, sessionState, watchOtherTabs } from "./session/session";
 import { TasksPage } from "./tasks/tasks-page";
 import { Notices, tell } from "./ui/notices";
-import { clear, continueSaved } from "./uploads/queue";
+import { clear, continueSaved, lay } from "./uploads/queue";
 import { UploadTray } from "./uploads/tray";
 
 const TaskPage = lazy(() => import("./tasks/task-page"));
@@ -46,15 +46,31 @@ export function App() {
     addEventListener("hashchange", look);
     return () => removeEventListener("hashchange", look);
   }, []);
+  const [isStuck, setStuck] = useState(false);
+  const begin = () => void resume().catch(() => setStuck(true));
+  useEffect(begin, []);
   useEffect(() => {
-    resume().catch(() => tell("The server cannot be reached. Reload the page to try again."));
-  }, []);
+    if (state !== "out") return;
+    // Whoever signs in next sees nothing of who was here before.
+    queries.clear();
+    lay();
+  }, [state]);
   return (
     <QueryClientProvider client={queries}>
       {link ? <LinkPage key={link.token} link={link} /> : state === "out" ? <Entrance /> : null}
       {!link && state === "in" ? <House /> : null}
+      {!link && state === "unknown" && isStuck ? <Stuck again={() => { setStuck(false); begin(); }} /> : null}
       <Notices />
     </QueryClientProvider>
+  );
+}
+
+function Stuck({ again }: { again: () => void }) {
+  return (
+    <main className={styles.hint}>
+      <p role="alert">The server cannot be reached.</p>
+      <button type="button" onClick={again}>Try again</button>
+    </main>
   );
 }
 
@@ -119,5 +135,4 @@ export async function leave(everywhere = false): Promise<void> {
     return;
   }
   await clear();
-  queries.clear();
 }

@@ -4,6 +4,7 @@ import { type SyntheticEvent, useState } from "react";
 import { api, body } from "../api/client";
 import { Problem } from "../api/problem";
 import { leave, useMe } from "../app";
+import { saveFrom } from "../media/save";
 import styles from "../tasks/tasks.module.css";
 import { ask } from "../ui/ask";
 import { textOf } from "../ui/form";
@@ -121,8 +122,7 @@ function Sessions() {
 function Export() {
   async function save() {
     try {
-      const { saveJSON } = await import("./export");
-      await saveJSON();
+      await saveFrom("/api/auth/export", "snaptask.json", "POST");
     } catch (error) {
       tellProblem(error);
     }

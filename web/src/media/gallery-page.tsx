@@ -56,7 +56,7 @@ export default function GalleryPage({ open }: { open: string | undefined }) {
         <div className={styles.selection} role="toolbar" aria-label="Selected">
           <span>{chosen.size} selected</span>
           <button type="button" className="quiet bad" onClick={() => void bin()}>Into the trash</button>
-          <button type="button" className="quiet" onClick={() => [...chosen].forEach((id) => void download(id))}>Download</button>
+          <button type="button" className="quiet" onClick={() => items.filter(({ id }) => chosen.has(id)).forEach(({ id, fileName }) => void download(id, fileName))}>Download</button>
           <button type="button" className="quiet" onClick={() => setChosen(new Set())}>Clear</button>
         </div>
       ) : null}

@@ -41,7 +41,7 @@ export default function Lightbox({ items, open, show, close, task }: Props) {
       on={{ view: ({ index: at }) => { const next = all[at]; if (next && next.id !== open) show(next.id); } }}
       toolbar={{
         buttons: [
-          <button key="save" type="button" className="yarl__button" aria-label="Download the original" onClick={() => void download(open, task)}>⤓</button>,
+          <button key="save" type="button" className="yarl__button" aria-label="Download the original" onClick={() => void download(open, here.fileName, task)}>⤓</button>,
           "close",
         ],
       }}

@@ -2,6 +2,7 @@ import { type QueryClient, useInfiniteQuery, useQuery } from "@tanstack/react-qu
 
 import { api, body, type Medium, type MediumDetail } from "../api/client";
 import { tell, tellProblem } from "../ui/notices";
+import { saveFrom } from "./save";
 
 export interface MediaPage {
   items: Medium[];
@@ -91,11 +92,10 @@ async function each(
 }
 
 /** Asks for a link that is good for minutes and goes there; the browser saves it. */
-export async function download(id: string, task?: string): Promise<void> {
+export async function download(id: string, fileName: string, task?: string): Promise<void> {
   try {
     const query = task ? `?task=${encodeURIComponent(task)}` : "";
-    const { saveFrom } = await import("./save");
-    await saveFrom(`/api/media/${encodeURIComponent(id)}/download${query}`);
+    await saveFrom(`/api/media/${encodeURIComponent(id)}/download${query}`, fileName);
   } catch (error) {
     tellProblem(error);
   }

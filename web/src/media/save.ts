@@ -4,20 +4,15 @@
 import { problemOf } from "../api/problem";
 import { authorized } from "../session/session";
 
-export async function saveFrom(path: string): Promise<void> {
-  const answer = await authorized(new Request(path));
-  if (!answer.ok) throw await problemOf(answer);
-  const url = URL.createObjectURL(await answer.blob());
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = nameIn(answer.headers.get("Content-Disposition")) ?? "picture";
-  link.click();
-  // Not at once: the browser reads it after this turn.
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
+/** Milliseconds; the browser reads what a link offers after the click, not at once. */
+const READ_BY_THEN = 60_000;
 
-export function nameIn(disposition: string | null): string | null {
-  const extended = /filename\*=UTF-8''([^;]+)/i.exec(disposition ?? "");
-  if (extended) return decodeURIComponent(extended[1]!);
-  return /filename="([^"]+)"/i.exec(disposition ?? "")?.[1] ?? null;
+export async function saveFrom(path: string, name: string, method = "GET"): Promise<void> {
+  const answer = await authorized(new Request(path, { method }));
+  if (!answer.ok) throw await problemOf(answer);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), READ_BY_THEN);
 }

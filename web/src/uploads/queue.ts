@@ -56,10 +56,16 @@ export function dismiss(upload: Upload): void {
   changed();
 }
 
-export async function clear(): Promise<void> {
+/** Out of this tab; whose they are finds them again when he signs in. */
+export function lay(): void {
   for (const upload of uploads) if (!isOver(upload.phase)) upload.pause();
   uploads = [];
   changed();
+}
+
+/** Out of this browser. */
+export async function clear(): Promise<void> {
+  lay();
   await saved.forgetAll().catch(() => {});
 }
 
