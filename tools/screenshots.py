@@ -44,9 +44,7 @@ def main(arguments: list[str]) -> int:
 
 def _take_all(browser: Browser, url: str, into: Path, suffix: str, width: int, dark: bool) -> None:
     scheme: Literal["dark", "light"] = "dark" if dark else "light"
-    context = browser.new_context(
-        viewport={"width": width, "height": 760}, device_scale_factor=2, color_scheme=scheme
-    )
+    context = browser.new_context(viewport={"width": width, "height": 760}, color_scheme=scheme)
     context.set_default_timeout(PATIENCE)
     expect.set_options(timeout=PATIENCE)
     page = context.new_page()
