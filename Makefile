@@ -56,7 +56,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-test-fast: $(STAMP) ## the tests that need no emulator, in seconds
+test-fast: $(STAMP) ## the tests that need no emulator, in one or two minutes
 	$(BIN)/pytest -n $(WORKERS) -m "not emulated"
 
 test: web ## everything that must hold (installs what it needs)
