@@ -255,6 +255,15 @@ def test_somebody_joins_by_a_link_and_sees_the_pictures(
     context.close()
 
 
+def test_the_same_picture_can_be_picked_again(wide: Page) -> None:
+    wide.get_by_role("link", name="Pictures").click()
+    picker = wide.get_by_label("Upload", exact=True)
+    file = {"name": "fence.jpg", "mimeType": "image/jpeg", "buffer": photo()}
+    for count in (1, 2):
+        picker.set_input_files([file])  # type: ignore[list-item]
+        expect(wide.get_by_role("button", name="Open fence.jpg")).to_have_count(count)
+
+
 def test_the_original_is_saved_under_its_own_name(wide: Page) -> None:
     wide.get_by_role("link", name="Pictures").click()
     place = wide.get_by_role("heading", name="Pictures")

@@ -22,6 +22,11 @@ export type Session = Schemas["SessionView"];
 export type UploadRequest = Schemas["UploadRequest"];
 export type User = Schemas["UserView"];
 
+/** A medium that is neither ready nor rejected yet. */
+export function isComing({ state }: { state: string }): boolean {
+  return state === "pending" || state === "scanning";
+}
+
 interface Answer<T> {
   data?: T;
   error?: unknown;

@@ -7,13 +7,13 @@ import { RowsPhotoAlbum } from "react-photo-album";
 import "react-photo-album/rows.css";
 import { useLocation, useSearch } from "wouter";
 
-import type { Medium } from "../api/client";
+import { isComing, type Medium } from "../api/client";
 import { useMe } from "../app";
-import { ACCEPT, DropZone } from "../uploads/drop-zone";
+import { DropZone, FileInput } from "../uploads/drop-zone";
 import { add } from "../uploads/queue";
 import { reasonWords } from "../uploads/tray";
 import styles from "./media.module.css";
-import { bytes, download, isComing, trash, useMedia, useUsage } from "./queries";
+import { bytes, download, trash, useMedia, useUsage } from "./queries";
 import { Thumb } from "./thumb";
 
 const Lightbox = lazy(() => import("./lightbox"));
@@ -47,7 +47,7 @@ export default function GalleryPage({ open }: { open: string | undefined }) {
         <h1>Pictures</h1>
         <Kinds type={type ?? "all"} go={go} />
         <label className={styles.pick}>
-          <input type="file" multiple accept={ACCEPT} className="unseen" onChange={(event) => { take([...(event.target.files ?? [])]); event.target.value = ""; }} />
+          <FileInput take={take} />
           <span>Upload</span>
         </label>
         <Usage />

@@ -1,6 +1,6 @@
 import { type QueryClient, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 
-import { api, body, type Medium, type MediumDetail } from "../api/client";
+import { api, body, isComing, type Medium, type MediumDetail } from "../api/client";
 import { tell, tellProblem } from "../ui/notices";
 import { saveFrom } from "./save";
 
@@ -13,8 +13,6 @@ export interface Wanted {
   state?: "trashed" | "ready" | "rejected";
   type?: "image" | "document";
 }
-
-export const isComing = ({ state }: { state: string }) => state === "pending" || state === "scanning";
 
 export function useMedia(wanted: Wanted) {
   return useInfiniteQuery({

@@ -5,7 +5,7 @@ import { api, body, type Picture, type TaskWithMedia } from "../api/client";
 import { useMe } from "../app";
 import { Thumb } from "../media/thumb";
 import { tell, tellProblem } from "../ui/notices";
-import { ACCEPT, DropZone } from "../uploads/drop-zone";
+import { DropZone, FileInput } from "../uploads/drop-zone";
 import { add } from "../uploads/queue";
 import { phaseWords, reasonWords, useUploads } from "../uploads/tray";
 import type { Upload } from "../uploads/upload";
@@ -64,7 +64,7 @@ export function Pictures({ task, show }: { task: TaskWithMedia; show: (picture: 
         </ul>
         {may ? (
           <label className={styles.pick}>
-            <input type="file" multiple accept={ACCEPT} className="unseen" onChange={(event) => { take([...(event.target.files ?? [])]); event.target.value = ""; }} />
+            <FileInput take={take} />
             <span>Drop or paste pictures here, or choose them</span>
           </label>
         ) : null}

@@ -5,7 +5,7 @@ import {
   type InfiniteData, type QueryClient, useInfiniteQuery, useMutation, useQuery, useQueryClient,
 } from "@tanstack/react-query";
 
-import { api, body, type Task, tagged } from "../api/client";
+import { api, body, isComing, type Task, tagged } from "../api/client";
 import { tell, tellProblem } from "../ui/notices";
 import { asked, type Filter } from "./filters";
 
@@ -52,10 +52,6 @@ export function useTask(id: string) {
     // Links to pictures live five minutes.
     refetchInterval: ({ state }) => (state.data?.media.some(isComing) ? 2000 : 240_000),
   });
-}
-
-function isComing({ state }: { state: string }): boolean {
-  return state === "pending" || state === "scanning";
 }
 
 export function useCreate() {

@@ -7,7 +7,7 @@ import { useMe } from "../app";
 import type { Upload } from "../uploads/upload";
 import type { Phase } from "../uploads/model";
 import { add, named } from "../uploads/queue";
-import { ACCEPT, DropZone } from "../uploads/drop-zone";
+import { DropZone, FileInput } from "../uploads/drop-zone";
 import { UploadChips } from "../uploads/tray";
 import { useCreate } from "./queries";
 import styles from "./tasks.module.css";
@@ -54,7 +54,7 @@ export function QuickAdd() {
           <input value={title} onChange={(event) => setTitle(event.target.value)} maxLength={200} placeholder="What is to be done?" autoComplete="off" />
         </label>
         <label className={styles.pick}>
-          <input type="file" multiple accept={ACCEPT} className="unseen" onChange={(event) => { take([...(event.target.files ?? [])]); event.target.value = ""; }} />
+          <FileInput take={take} />
           <span>Add pictures</span>
         </label>
         <button type="submit" disabled={!title.trim() || isSaving}>Add task</button>

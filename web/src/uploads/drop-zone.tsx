@@ -4,7 +4,7 @@ import { type ClipboardEvent, type DragEvent, type ReactNode, useState } from "r
 
 import styles from "./uploads.module.css";
 
-export const ACCEPT = "image/jpeg,image/png,image/gif,image/webp,image/heic,image/heif,image/avif,image/tiff,application/pdf,text/plain";
+const ACCEPT = "image/jpeg,image/png,image/gif,image/webp,image/heic,image/heif,image/avif,image/tiff,application/pdf,text/plain";
 
 interface Props {
   take: (files: File[]) => void;
@@ -36,5 +36,19 @@ export function DropZone({ take, className, children }: Props) {
     >
       {children}
     </div>
+  );
+}
+
+/** For a label to wrap; unseen, because its label is what is seen. */
+export function FileInput({ take }: { take: (files: File[]) => void }) {
+  return (
+    <input
+      type="file" multiple accept={ACCEPT} className="unseen"
+      onChange={({ target }) => {
+        take([...(target.files ?? [])]);
+        // So that the same file can be chosen again.
+        target.value = "";
+      }}
+    />
   );
 }
