@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,48 +23,10 @@ from tests.fixtures.app import (
     task,
     violations,
 )
-from tests.fixtures.chromium import chromium
 from tests.fixtures.stack import Stack
 
 pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(params=[1440, 360], ids=["wide", "narrow"])
-def page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> Iterator[Page]:
-    yield from _visit(browser, stack, request.param)
-
-
-@pytest.fixture
-def wide(browser: Browser, stack: Stack) -> Iterator[Page]:
-    yield from _visit(browser, stack, 1280)
-
-
-@pytest.fixture
-def troubled(browser: Browser, stack: Stack) -> Iterator[Page]:
-    """Where a test makes requests fail, the browser notes each of them on the console."""
-    yield from _visit(browser, stack, 1280, note="Failed to load resource")
-
-
-def _visit(browser: Browser, stack: Stack, width: int, note: str | None = None) -> Iterator[Page]:
-    """Somebody who signed up just now; whatever the page complains of on its console, and every
-    violation of its policy, fails the test."""
-    context = context_of(browser, width)
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(stack.plan.origins[0])
-    sign_up(page)
-    yield page
-    context.close()
-    assert [one for one in complaints if note is None or not one.startswith(note)] == []
 
 
 def test_a_task_with_two_pasted_photos_from_writing_to_the_trash_and_back(page: Page) -> None:

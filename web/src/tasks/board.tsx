@@ -1,73 +1,70 @@
-// One column for each status. Cards are dragged, or moved by the buttons on them.
+// One column for each status. Cards are dragged, moved by keys, or by the buttons on them.
 
-import { type DragEvent, useState } from "react";
 import { Link } from "wouter";
 
 import type { Task } from "../api/client";
-import { Problem } from "../api/problem";
-import { tell } from "../ui/notices";
 import { type Status, STATUSES } from "./filters";
-import { useChange } from "./queries";
+import { type Moving, useMoving } from "./moving";
+import { type Gap, placeAt } from "./places";
+import { useMove } from "./queries";
+import { Facts } from "./task-row";
 import styles from "./tasks.module.css";
 
 const NAMES: Record<Status, string> = { open: "Open", doing: "Doing", done: "Done" };
-const KIND = "application/x-snaptask-task";
 
-export default function Board({ tasks }: { tasks: readonly Task[] }) {
-  const change = useChange();
-  const move = (id: string, status: Status) => {
+interface Props {
+  tasks: readonly Task[];
+  /** In the order by hand a card has its place in the column, in any other only its column. */
+  isByHand: boolean;
+}
+
+export default function Board({ tasks, isByHand }: Props) {
+  const move = useMove();
+  const columns = STATUSES.map((id) => ({
+    id, name: NAMES[id], tasks: tasks.filter(({ status }) => status === id),
+  }));
+  const put = (id: string, status: Status, gap?: Gap) => {
     const task = tasks.find((one) => one.id === id);
-    if (!task || task.status === status || task.role === "viewer") return;
-    change.mutate({ id, change: { status } }, {
-      onError: (error) => tell(error instanceof Problem ? error.words : "It was not moved."),
-    });
+    if (!task) return;
+    const place = isByHand && gap && task.role === "owner" ? placeAt(columns, id, gap) : null;
+    if (place || status !== task.status) move.mutate({ task, status, place });
   };
+  const moving = useMoving(columns, isByHand, (id, gap) => put(id, gap.column as Status, gap));
   return (
     <div className={styles.board}>
-      {STATUSES.map((status) => (
-        <Column key={status} status={status} tasks={tasks.filter((task) => task.status === status)} move={move} />
+      {columns.map((column) => (
+        <section key={column.id} className={styles.column} aria-label={column.name} {...moving.column(column.id)}>
+          <h2>{column.name} <span className="small">{column.tasks.length}</span></h2>
+          <ul>
+            {column.tasks.map((task) => (
+              <Card key={task.id} task={task} moving={moving} put={(status) => put(task.id, status)} />
+            ))}
+          </ul>
+        </section>
       ))}
+      {moving.voice}
     </div>
   );
 }
 
-interface ColumnProps {
-  status: Status;
-  tasks: readonly Task[];
-  move: (id: string, status: Status) => void;
-}
-
-function Column({ status, tasks, move }: ColumnProps) {
-  const [isOver, setOver] = useState(false);
-  const drop = (event: DragEvent) => {
-    event.preventDefault();
-    setOver(false);
-    move(event.dataTransfer.getData(KIND), status);
-  };
+function Card({ task, moving, put }: { task: Task; moving: Moving; put: (status: Status) => void }) {
+  const may = task.role !== "viewer";
   return (
-    <section
-      className={`${styles.column} ${isOver ? styles.over : ""}`} aria-label={NAMES[status]}
-      onDragOver={(event) => { event.preventDefault(); setOver(true); }}
-      onDragLeave={() => setOver(false)} onDrop={drop}
-    >
-      <h2>{NAMES[status]} <span className="small">{tasks.length}</span></h2>
-      <ul>
-        {tasks.map((task) => (
-          <li
-            key={task.id} className={styles.card} draggable
-            onDragStart={(event) => event.dataTransfer.setData(KIND, task.id)}
-          >
-            <Link href={`/tasks/${task.id}`} className={styles.title}>{task.title}</Link>
-            <span className={styles.moves}>
-              {STATUSES.filter((one) => one !== status && task.role !== "viewer").map((one) => (
-                <button key={one} type="button" className="quiet" aria-label={`Move ${task.title} to ${NAMES[one]}`} onClick={() => move(task.id, one)}>
-                  {NAMES[one]}
-                </button>
-              ))}
-            </span>
-          </li>
-        ))}
-      </ul>
-    </section>
+    <li className={styles.card} {...(may ? moving.item(task.id, task.status) : {})}>
+      <div className={styles.head}>
+        {may ? moving.grip(task.id, task.title) : null}
+        <Link href={`/tasks/${task.id}`} className={styles.title} draggable={false}>{task.title}</Link>
+      </div>
+      <Facts task={task} />
+      {may ? (
+        <span className={styles.moves}>
+          {STATUSES.filter((one) => one !== task.status).map((one) => (
+            <button key={one} type="button" className="quiet" aria-label={`Move ${task.title} to ${NAMES[one]}`} onClick={() => put(one)}>
+              {NAMES[one]}
+            </button>
+          ))}
+        </span>
+      ) : null}
+    </li>
   );
 }

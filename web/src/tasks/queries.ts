@@ -2,12 +2,14 @@
 // server, taken back when it refuses.
 
 import {
-  type InfiniteData, type QueryClient, useInfiniteQuery, useMutation, useQuery, useQueryClient,
+  type InfiniteData, keepPreviousData, type QueryClient, useInfiniteQuery, useMutation, useQuery, useQueryClient,
 } from "@tanstack/react-query";
 
 import { api, body, isComing, type Task, tagged } from "../api/client";
+import { Problem } from "../api/problem";
 import { tell, tellProblem } from "../ui/notices";
 import { asked, type Filter } from "./filters";
+import { moved, type Place } from "./places";
 
 export interface Page {
   items: Task[];
@@ -23,9 +25,11 @@ export interface Draft {
 const LIST = ["tasks"];
 const one = (id: string) => ["task", id];
 
-export function useTasks(filter: Filter) {
-  const query = asked(filter);
+export function useTasks(filter: Filter, now: Date) {
+  const query = asked(filter, now);
   return useInfiniteQuery({
+    // Until another list is there, the one before it stays.
+    placeholderData: keepPreviousData,
     queryKey: [...LIST, query],
     queryFn: ({ pageParam, signal }) =>
       body(api.GET("/api/tasks", {
@@ -90,6 +94,70 @@ export function useChange() {
         client.invalidateQueries({ queryKey: one(id) }),
       ]),
   });
+}
+
+interface Move {
+  /** As it was shown when it was taken. */
+  task: Task;
+  status: Task["status"];
+  place: Place | null;
+}
+
+/** What this page itself wrote last of each task it moved. */
+const wroteLast = new Map<string, string>();
+const standing = ({ status, position }: Pick<Task, "status" | "position">) => `${status} ${position}`;
+
+/** A move meets the task where it was shown: what others write meanwhile in its words does no
+ * harm to it, but if it was moved by somebody else, this move is not made. */
+export function useMove() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationKey: ["move"],
+    scope: { id: "move" },
+    mutationFn: carryOutMove,
+    onMutate: async ({ task, status, place }) => {
+      await client.cancelQueries({ queryKey: LIST });
+      const before = client.getQueriesData<Pages>({ queryKey: LIST });
+      patchLists(client, (one) => (one.id === task.id ? { ...one, status } : one));
+      if (place) reorderLists(client, task.id, place);
+      return before;
+    },
+    onSuccess: ({ status, position }, { task }) =>
+      patchLists(client, (one) => (one.id === task.id ? { ...one, status, position } : one)),
+    onError: (error, _move, before) => {
+      before?.forEach(([key, data]) => client.setQueryData(key, data));
+      tellProblem(error);
+    },
+    onSettled: async (_data, _error, { task }) => {
+      await client.invalidateQueries({ queryKey: one(task.id) });
+      // While another move is on its way, what the server has is not what is shown.
+      if (client.isMutating({ mutationKey: ["move"] }) <= 1) await client.invalidateQueries({ queryKey: LIST });
+    },
+  });
+}
+
+async function carryOutMove({ task, status, place }: Move): Promise<Task> {
+  const path = { task_id: task.id };
+  for (let attempt = 1; ; attempt++) {
+    const present = await tagged(api.GET("/api/tasks/{task_id}", { params: { path } }));
+    if (![standing(task), wroteLast.get(task.id)].includes(standing(present.data))) {
+      throw new Problem(412, "stale", "Somebody else moved this task meanwhile. This is where it stands now.");
+    }
+    try {
+      let { data, etag } = present;
+      const wrote = (answer: typeof present) => {
+        ({ data, etag } = answer);
+        wroteLast.set(task.id, standing(data));
+      };
+      const params = () => ({ path, ...(etag ? { header: { "If-Match": etag } } : {}) });
+      if (status !== data.status) wrote(await tagged(api.PATCH("/api/tasks/{task_id}", { params: params(), body: { status } })));
+      if (place) wrote(await tagged(api.PUT("/api/tasks/{task_id}/position", { params: params(), body: place })));
+      return data;
+    } catch (error) {
+      // Somebody wrote between the two requests; whether that matters is seen by looking again.
+      if (!(error instanceof Problem) || error.status !== 412 || attempt === 3) throw error;
+    }
+  }
 }
 
 /** Milliseconds in which a deletion can be taken back; it is told to the server after them. */
@@ -160,6 +228,22 @@ function patchLists(client: QueryClient, each: (task: Task) => Task | null): voi
       })),
     },
   );
+}
+
+/** The order by hand, over all pages; each page keeps its length. */
+function reorderLists(client: QueryClient, id: string, place: Place): void {
+  for (const [key, pages] of client.getQueriesData<Pages>({ queryKey: LIST })) {
+    if (!pages || !isByHand(key[1])) continue;
+    const tasks = moved(pages.pages.flatMap(({ items }) => items), id, place);
+    client.setQueryData<Pages>(key, {
+      ...pages,
+      pages: pages.pages.map((page) => ({ ...page, items: tasks.splice(0, page.items.length) })),
+    });
+  }
+}
+
+function isByHand(query: unknown): boolean {
+  return typeof query === "object" && query !== null && "sort" in query && query.sort === "position";
 }
 
 export function short(title: string): string {

@@ -1,9 +1,13 @@
 import { lazy, Suspense, useEffect, useState } from "react";
 import { useLocation, useSearch } from "wouter";
 
+import type { Task } from "../api/client";
 import { Problem } from "../api/problem";
-import { type Filter, PLAIN, PRIORITIES, read, STATUSES, written } from "./filters";
-import { useTasks } from "./queries";
+import { FilterBar } from "./filter-bar";
+import { type Filter, isNarrowed, PLAIN, read, written } from "./filters";
+import { useMoving } from "./moving";
+import { placeAt } from "./places";
+import { useMove, useTasks } from "./queries";
 import { QuickAdd } from "./quick-add";
 import { TaskRow } from "./task-row";
 import styles from "./tasks.module.css";
@@ -13,28 +17,27 @@ const Board = lazy(() => import("./board"));
 export function TasksPage() {
   const filter = read(useSearch());
   const [, go] = useLocation();
-  const tasks = useTasks(filter);
+  const tasks = useTasks(filter, useNow());
   const items = tasks.data?.pages.flatMap((page) => page.items) ?? [];
   const put = (change: Partial<Filter>) => go(`/${written({ ...filter, ...change })}`, { replace: true });
+  // Others' tasks stand in orders of their own.
+  const isByHand = filter.sort === "position" && filter.scope === "own";
 
   return (
     <>
       <h1 className="unseen">Tasks</h1>
       <QuickAdd />
-      <Filters filter={filter} put={put} />
-      {tasks.isError ? <p className="error" role="alert">{said(tasks.error)}</p> : null}
-      {tasks.isSuccess && items.length === 0 ? (
-        <p className={styles.hint}>
-          {written(filter) ? "Nothing fits." : "No tasks yet. Write one above; pictures can be dropped or pasted there."}
-        </p>
-      ) : null}
-      {filter.view === "board" ? (
-        <Suspense><Board tasks={items} /></Suspense>
-      ) : (
-        <ul className={styles.list} aria-label="Tasks">
-          {items.map((task) => <TaskRow key={task.id} task={task} />)}
-        </ul>
-      )}
+      <FilterBar filter={filter} put={put} />
+      {tasks.isError ? <Failed error={tasks.error} again={() => void tasks.refetch()} /> : null}
+      {tasks.isSuccess && items.length === 0 ? <Nothing filter={filter} put={put} /> : null}
+      <div aria-busy={tasks.isPlaceholderData} className={styles.shown}>
+        {filter.view === "board" ? (
+          <Suspense><Board tasks={items} isByHand={isByHand} /></Suspense>
+        ) : (
+          <List tasks={items} isByHand={isByHand} />
+        )}
+      </div>
+      {tasks.isPending && !tasks.isError ? <p className={styles.hint}>Loading…</p> : null}
       {tasks.hasNextPage ? (
         <button type="button" className="quiet" disabled={tasks.isFetchingNextPage} onClick={() => void tasks.fetchNextPage()}>
           More tasks
@@ -44,80 +47,54 @@ export function TasksPage() {
   );
 }
 
-function said(error: unknown): string {
-  return error instanceof Problem ? error.words : "Something unforeseen happened.";
-}
-
-function Filters({ filter, put }: { filter: Filter; put: (change: Partial<Filter>) => void }) {
-  return (
-    <search className={styles.filters}>
-      <SearchBox value={filter.q} put={(q) => put({ q })} />
-      <Choice name="Status" value={filter.status} all="any status" values={STATUSES} put={(status) => put({ status })} />
-      <Choice name="Priority" value={filter.priority} all="any priority" values={PRIORITIES} put={(priority) => put({ priority })} />
-      <label><span className="unseen">Order</span>
-        <select value={filter.sort} onChange={(e) => put({ sort: e.target.value as Filter["sort"] })}>
-          <option value="created">newest first</option>
-          <option value="updated">last changed first</option>
-          <option value="due">due soonest first</option>
-          <option value="position">by hand</option>
-        </select>
-      </label>
-      <label><span className="unseen">Whose</span>
-        <select value={filter.scope} onChange={(e) => put({ scope: e.target.value as Filter["scope"] })}>
-          <option value="own">mine</option>
-          <option value="shared">shared with me</option>
-          <option value="all">all</option>
-        </select>
-      </label>
-      {filter.label ? (
-        <button type="button" className={styles.label} onClick={() => put({ label: "" })} aria-label={`Without the label ${filter.label}`}>
-          {filter.label} ×
-        </button>
-      ) : null}
-      <span className={styles.views} role="group" aria-label="View">
-        {(["list", "board"] as const).map((view) => (
-          <button key={view} type="button" className="quiet" aria-pressed={filter.view === view} onClick={() => put({ view })}>
-            {view === "list" ? "List" : "Board"}
-          </button>
-        ))}
-      </span>
-      {written({ ...filter, view: "list" }) ? (
-        <button type="button" className="quiet" onClick={() => put({ ...PLAIN, view: filter.view })}>Clear</button>
-      ) : null}
-    </search>
-  );
-}
-
-function Choice<T extends string>(
-  { name, value, all, values, put }: { name: string; value: T | ""; all: string; values: readonly T[]; put: (value: T | "") => void },
-) {
-  return (
-    <label><span className="unseen">{name}</span>
-      <select value={value} onChange={(event) => put(event.target.value as T | "")}>
-        <option value="">{all}</option>
-        {values.map((one) => <option key={one}>{one}</option>)}
-      </select>
-    </label>
-  );
-}
-
-/** Milliseconds after the last key: a search for each letter would be thrown away anyway. */
-const PAUSE = 250;
-
-function SearchBox({ value, put }: { value: string; put: (value: string) => void }) {
-  // What is typed and not asked for yet; null means that the URL says it.
-  const [typed, setTyped] = useState<string | null>(null);
-  useEffect(() => {
-    if (typed === null) return undefined;
-    const timer = setTimeout(() => {
-      setTyped(null);
-      put(typed);
-    }, PAUSE);
-    return () => clearTimeout(timer);
+function List({ tasks, isByHand }: { tasks: readonly Task[]; isByHand: boolean }) {
+  const move = useMove();
+  const columns = [{ id: "list", name: "Tasks", tasks }];
+  const moving = useMoving(columns, isByHand, (id, gap) => {
+    const task = tasks.find((one) => one.id === id);
+    const place = placeAt(columns, id, gap);
+    if (task && place) move.mutate({ task, status: task.status, place });
   });
   return (
-    <label className={styles.search}><span className="unseen">Search</span>
-      <input type="search" placeholder="Search" value={typed ?? value} maxLength={200} onChange={(event) => setTyped(event.target.value)} />
-    </label>
+    <>
+      <ul className={styles.list} aria-label="Tasks" {...moving.column("list")}>
+        {tasks.map((task) => <TaskRow key={task.id} task={task} moving={isByHand ? moving : undefined} />)}
+      </ul>
+      {moving.voice}
+    </>
   );
+}
+
+function Nothing({ filter, put }: { filter: Filter; put: (change: Partial<Filter>) => void }) {
+  if (!isNarrowed(filter)) {
+    return <p className={styles.hint}>No tasks yet. Write one above; pictures can be dropped or pasted there.</p>;
+  }
+  return (
+    <p className={styles.hint}>
+      Nothing fits. <button type="button" className="quiet" onClick={() => put({ ...PLAIN, view: filter.view, sort: filter.sort })}>Show all</button>
+    </p>
+  );
+}
+
+function Failed({ error, again }: { error: unknown; again: () => void }) {
+  return (
+    <div className={styles.stale} role="alert">
+      <span>{error instanceof Problem ? error.words : "Something unforeseen happened."}</span>
+      <button type="button" className="quiet" onClick={again}>Try again</button>
+    </div>
+  );
+}
+
+/** Milliseconds; a moment for each glance would be another list each time. */
+const OLD = 10 * 60_000;
+
+/** The present, as far as lists of due dates are asked for by it; renewed when one comes back. */
+function useNow(): Date {
+  const [now, setNow] = useState(() => new Date());
+  useEffect(() => {
+    const look = () => setNow((before) => (Date.now() - before.getTime() > OLD ? new Date() : before));
+    document.addEventListener("visibilitychange", look);
+    return () => document.removeEventListener("visibilitychange", look);
+  }, []);
+  return now;
 }
