@@ -48,6 +48,30 @@ CHARTS = (
         "resource.label.service_name",
     ),
     (
+        "Oldest file without a verdict, p99 (s)",
+        f'metric.type="{PREFIX}snaptask_scan_seconds" AND {_RUN}',
+        "ALIGN_PERCENTILE_99",
+        "resource.label.service_name",
+    ),
+    (
+        "What the reconciler found, by kind",
+        f'metric.type="{PREFIX}snaptask_findings" AND {_RUN}',
+        "ALIGN_DELTA",
+        "metric.label.kind",
+    ),
+    (
+        "Uploads settled per second",
+        f'metric.type="{PREFIX}snaptask_uploads" AND {_RUN}',
+        "ALIGN_RATE",
+        "resource.label.service_name",
+    ),
+    (
+        "Messages that died",
+        f'metric.type="pubsub.googleapis.com/subscription/dead_letter_message_count" AND {_QUEUE}',
+        "ALIGN_DELTA",
+        "resource.label.subscription_id",
+    ),
+    (
         "Oldest unacknowledged message (s)",
         f'metric.type="pubsub.googleapis.com/subscription/oldest_unacked_message_age" AND {_QUEUE}',
         "ALIGN_MAX",

@@ -8,18 +8,17 @@ for the next round. Technical: knows no domain.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from shared.documents import DocumentStore, Set
+from shared.signals import signal
 
 _POSITION = "maintenance/reconciler"
 # Seconds of one run: most of the function's timeout (300 s), less the longest page.
 _RUN = 200.0
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +61,27 @@ class Reconciler:
         self._clock = clock
 
     def run(self, seconds: float = _RUN) -> list[Finding]:
-        """Mend from where the last run stopped, to the end or until the time is over."""
+        """Mend, and signal each finding as it is made: an outage in the middle hides none."""
+        findings = []
+        for finding in self.mend(seconds):
+            signal(
+                "reconciler.found",
+                severity="WARNING",
+                kind=finding.kind,
+                subject=finding.subject,
+                outcome="repaired" if finding.repaired else "left",
+            )
+            findings.append(finding)
+        return findings
+
+    def mend(self, seconds: float) -> Iterator[Finding]:
+        """From where the last run stopped, to the end or until the time is over."""
         end = self._clock() + seconds
-        findings: list[Finding] = []
         for found, step, last in self._pages(*self._position(), repair=True):
-            findings += found
+            yield from found
             self._documents.commit([Set(_POSITION, {"step": step, "after": last})])
             if self._clock() >= end:
                 break
-        for finding in findings:
-            how = "repaired" if finding.repaired else "left"
-            _log.warning("reconciler: %s %s: %s", finding.kind, finding.subject, how)
-        return findings
 
     def report(self) -> Iterator[Finding]:
         """All that does not fit, from the beginning; changes nothing."""

@@ -11,11 +11,11 @@ import sys
 from datetime import datetime
 from typing import Literal
 
-Signal = Literal["outbox.waiting", "upload.settled"]
+Signal = Literal["outbox.waiting", "reconciler.found", "scan.waiting", "upload.settled"]
 
 
-def signal(name: Signal, **values: float) -> None:
-    line = {"severity": "INFO", "message": name, "signal": name, **values}
+def signal(name: Signal, *, severity: str = "INFO", **values: float | str) -> None:
+    line = {"severity": severity, "message": name, "signal": name, **values}
     # One write keeps the lines of parallel requests whole; stdout is a pipe, hence flush.
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()

@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _findings(reconciler: Reconciler, repair: bool) -> Iterable[Finding]:
-    return reconciler.run(float("inf")) if repair else reconciler.report()
+    return reconciler.mend(float("inf")) if repair else reconciler.report()
 
 
 def _told(findings: Iterable[Finding]) -> int:

@@ -1,5 +1,5 @@
-"""Uploads that never came are given up, and room that dead URLs held is free again, so that nothing
-waits for ever."""
+"""Uploads that never came are given up, room that dead URLs held is free again, and it is said how
+long the oldest one that came waits for its verdict, so that nothing waits for ever unseen."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from shared.ids import derived_id
 from shared.media.model import MediaRejected, ReservationReleased
 from shared.media.store import MediaStore, PreconditionFailed
+from shared.signals import seconds_between, signal
 
 # Eventarc forgets an event after 24 hours; until then an upload may have arrived whose event is
 # still on its way, and giving it up would lose bytes that somebody was told are safe.
@@ -28,7 +29,14 @@ class UploadExpiry:
     def run(self) -> int:
         """Returns how many were given up or released; raises errors.Unavailable."""
         now = self._clock()
+        self._tell_of_scans(now)
         return self._give_up(now) + self._release(now)
+
+    def _tell_of_scans(self, now: datetime) -> None:
+        """Exact up to a batch of them; what stands for long is among the first announced."""
+        waiting = [medium.fields["updatedAt"] for medium in self._store.scanning(_BATCH)]
+        if waiting:
+            signal("scan.waiting", seconds=seconds_between(min(waiting), now))
 
     def _release(self, now: datetime) -> int:
         """Bytes that the URLs of cancelled uploads could have brought."""

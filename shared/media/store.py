@@ -153,6 +153,13 @@ class MediaStore:
         )
         return [_medium(document) for document in documents]
 
+    def scanning(self, limit: int) -> list[Medium]:
+        """Those that arrived and have no verdict yet, the first announced first."""
+        documents = self._documents.query(
+            "media", where=[("state", "==", "scanning")], order=_OLDEST_EXPIRY, limit=limit
+        )
+        return [_medium(document) for document in documents]
+
     def due(self, field: str, before: datetime, limit: int) -> list[Medium]:
         """Those whose `field` names a moment before that one, the oldest first: `eraseAt` of the
         trash, `heldUntil` of reservations, `leftoverAt` of bytes to delete. Whoever settles one

@@ -349,8 +349,8 @@ MISTAKES = (
     Mistake(
         "an alert on a metric that nobody makes",
         "observability",
-        'metric.type="{PREFIX}snaptask_outbox_seconds"',
-        'metric.type="{PREFIX}snaptask_outbox_age"',
+        '_own("snaptask_outbox_seconds")',
+        '_own("snaptask_outbox_age")',
         trap=True,
     ),
     Mistake(
@@ -370,8 +370,8 @@ MISTAKES = (
     Mistake(
         "a goal of more than all",
         "observability",
-        '"API: answers without a fault", 0.999',
-        '"API: answers without a fault", 99.9',
+        '"api-success", 0.999',
+        '"api-success", 99.9',
     ),
     Mistake(
         "a setting that is read under another name",

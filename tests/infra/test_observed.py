@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
+import shlex
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
 
-from infra.metrics import METRICS
+from infra.dashboard import dashboard
+from infra.metrics import BOUNDS, LOST, METRICS, SETTLED, UNPUBLISHED, UNSCANNED
+from infra.runbook import ALERTS, OBJECTIVES, page
 from shared.documents import MemoryDocuments
+from shared.errors import Unavailable
 from shared.events.model import FinalizedObject
 from shared.events.outbox import MemoryPublisher, Outbox, stored
 from shared.http.logs import Log
 from shared.ids import new_id
+from shared.media.expiry import UploadExpiry
 from shared.media.model import MediaReady
+from shared.reconcile import Finding, Page, Reconciler
 from shared.signals import Signal, seconds_between, signal
-from tests.fixtures.sources import modules, tree
+from tests.fixtures.sources import ROOT, modules, tree
+from tests.media.world import PHOTO, MediaWorld
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -47,7 +55,7 @@ def test_a_metric_reads_fields_that_a_line_has(
     log = Log("tasks", "acme")
     log.access("GET", "/", 404, 0.1, request_id="r", trace=None, problem="not-found")
     for name in get_args(Signal):
-        signal(name, seconds=1.5)
+        signal(name, seconds=1.5, kind="wrong-usage", outcome="left")
     found = lines(capsys.readouterr().out)
     matching = [line for line in found if matches(metric.where, line)]
     assert matching
@@ -92,3 +100,115 @@ def test_the_moment_of_arrival_is_read_or_left_out() -> None:
 def test_two_clocks_that_differ_tell_no_negative_time() -> None:
     assert seconds_between(NOON, NOON - timedelta(seconds=1)) == 0
     assert seconds_between(NOON, NOON + timedelta(seconds=2)) == 2
+
+
+def emitted_kinds() -> set[str]:
+    """Each kind of finding that the product's code names."""
+    found = set()
+    for path in modules("shared"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
+                kind = node.args[0]
+                found |= {kind.value} if isinstance(kind, ast.Constant) else set()
+    return found
+
+
+def test_kinds_that_alerts_and_objectives_name_are_found_by_the_code() -> None:
+    assert set(LOST) | {"wrong-usage"} <= emitted_kinds()
+
+
+def test_a_run_of_the_reconciler_tells_each_finding_even_when_it_ends_in_an_outage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Step:
+        name = "step"
+
+        def page(self, after: str, *, repair: bool) -> Page:
+            if after:
+                raise Unavailable
+            found = [Finding("wrong-usage", "ada", True), Finding("missing-original", "m", False)]
+            return Page(found, "m")
+
+    with pytest.raises(Unavailable):
+        Reconciler(MemoryDocuments(), [Step()]).run()
+    told = [
+        (line["signal"], line["severity"], line["kind"], line["subject"], line["outcome"])
+        for line in lines(capsys.readouterr().out)
+    ]
+    assert told == [
+        ("reconciler.found", "WARNING", "wrong-usage", "ada", "repaired"),
+        ("reconciler.found", "WARNING", "missing-original", "m", "left"),
+    ]
+
+
+def test_a_report_signals_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    class Step:
+        name = "step"
+
+        def page(self, after: str, *, repair: bool) -> Page:
+            return Page([Finding("wrong-usage", "ada", repair)], "")
+
+    assert len(list(Reconciler(MemoryDocuments(), [Step()]).report())) == 1
+    assert len(list(Reconciler(MemoryDocuments(), [Step()]).mend(1))) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_the_age_of_the_oldest_file_without_a_verdict_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    world = MediaWorld(MemoryDocuments())
+    events = [world.put(world.announce(PHOTO), PHOTO) for _ in range(2)]
+    expiry = UploadExpiry(world.store, lambda: NOON + timedelta(minutes=20))
+    expiry.run()
+    assert capsys.readouterr().out == "", "what waits to arrive is not in scanning"
+
+    def down(call: str) -> None:
+        if call == "scan":
+            raise Unavailable
+
+    world.watch = down
+    for event in events:
+        with pytest.raises(Unavailable):
+            world.pipeline(event)
+    expiry.run()
+    (line,) = lines(capsys.readouterr().out)
+    assert (line["signal"], line["seconds"]) == ("scan.waiting", 1200)
+    world.watch = lambda call: None
+    for event in events:
+        world.pipeline(event)
+    capsys.readouterr()
+    expiry.run()
+    assert capsys.readouterr().out == ""
+
+
+def test_what_an_objective_or_alert_compares_seconds_with_is_a_bound_of_the_histogram() -> None:
+    """Otherwise percentiles and cuts are interpolated between its neighbours."""
+    assert {SETTLED, UNPUBLISHED, UNSCANNED} <= set(BOUNDS)
+    assert sorted(set(BOUNDS)) == BOUNDS
+    assert len(BOUNDS) <= 200
+
+
+def test_the_dashboard_shows_every_metric() -> None:
+    shown = json.dumps(dashboard())
+    assert [one.name for one in METRICS if one.name not in shown] == []
+
+
+def test_the_page_for_whoever_is_woken_is_what_the_alerts_carry() -> None:
+    assert (ROOT / "docs" / "runbook.md").read_text() == page()
+
+
+def test_every_command_of_the_runbook_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    """Our own tools are parsed with their options; of the others only the first word is ours."""
+    commands = [run for one in (*ALERTS.values(), *OBJECTIVES.values()) for run in one.run]
+    ours = [shlex.split(one)[2:] for one in commands if one.startswith("python ")]
+    assert {name for name, *_ in ours} == {"tools.deadletters", "tools.reconcile"}
+    for name, *options in ours:
+        module = importlib.import_module(name)
+        known = ["a" * 20 if one == "ID" else one for one in options]
+        with pytest.raises(SystemExit) as ended:
+            module.main([*known, "--help"])
+        assert ended.value.code == 0
+        if name == "tools.deadletters":
+            module._parse(known)
+    others = {one.split()[0] for one in commands} - {"python"}
+    assert others == {"gcloud", "curl"}
