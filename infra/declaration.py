@@ -168,7 +168,7 @@ _TASK_LISTS = tuple(
         (("owner", "ASCENDING"), ("tags", "CONTAINS")),
         (("readers", "CONTAINS"),),
     )
-    for order in ("createdAt", "updatedAt", "dueKey", "position")
+    for order in ("createdAt", "updatedAt", "dueKey", "position", "priorityKey", "titleKey")
     for direction in ("ASCENDING", "DESCENDING")
 ) + tuple(
     Index(

@@ -26,6 +26,7 @@ from shared.tasks.remains import TaskCare
 from tests.fixtures.api import ADA
 from tests.fixtures.sources import ROOT, functions, tree
 from tests.fixtures.stores import INDEXES
+from tests.tasks.test_lists import SORTS
 from tests.tasks.world import World
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -205,7 +206,7 @@ def test_the_declared_indexes_are_those_the_queries_need() -> None:
             media.find("ada", None, kind, after, 20)
             media.find("ada", "ready", kind, after, 20)
     task = tasks.task()
-    for sort, direction in product(("created", "updated", "due", "position"), ("asc", "desc")):
+    for sort, direction in product(SORTS, ("asc", "desc")):
         for more in ("", "&status=open", "&q=milk", "&scope=all", "&dueFrom=2026-01-01T00:00:00Z"):
             tasks.api.read(f"/?sort={sort}&direction={direction}{more}")
     for path in ("with-media", "comments", "activity", "members", "invitations"):

@@ -21,7 +21,8 @@ from shared.errors import Invalid
 _LONGEST = 400
 # It becomes part of a document's name in the query, so only what an id of ours can look like.
 _ID = re.compile(r"[A-Za-z0-9]{1,64}")
-_KEY = re.compile(r"[0-9a-z]{1,200}")
+# Letters and digits of any script: no lone surrogate, which no request could carry.
+_KEY = re.compile(r"[\w ]{0,200}")
 V = TypeVar("V")
 
 
@@ -35,7 +36,7 @@ def decode(cursor: str, scope: object) -> tuple[datetime, str]:
 
 
 def encode_key(key: str, document_id: str, scope: object) -> str:
-    """For a list in the order of short keys (`[0-9a-z]`) instead of moments."""
+    """For a list in the order of short texts of letters and digits instead of moments."""
     return _pack(key, document_id, scope)
 
 
@@ -45,7 +46,7 @@ def decode_key(cursor: str, scope: object) -> tuple[str, str]:
 
 
 def _pack(value: str, document_id: str, scope: object) -> str:
-    body = json.dumps([value, document_id, _bind(scope)], separators=(",", ":"))
+    body = json.dumps([value, document_id, _bind(scope)], separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(body.encode()).rstrip(b"=").decode()
 
 

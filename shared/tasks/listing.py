@@ -1,4 +1,4 @@
-"""Lists of tasks: any conditions together, in four orders and both directions.
+"""Lists of tasks: any conditions together, in six orders and both directions.
 
 Firestore takes one condition on a list field per query and an index for each combination, so a
 query has one order and at most one term; the other conditions are looked at here, while reading
@@ -24,8 +24,12 @@ _FIELDS = {
     "updated": "updatedAt",
     "due": "dueKey",
     "position": "position",
+    "priority": "priorityKey",
+    "title": "titleKey",
 }
-_USUAL = {"created": "desc", "updated": "desc", "due": "asc", "position": "asc"}
+_NEWEST_FIRST = ("created", "updated")
+# Whose places are texts and not moments.
+_TEXTS = ("position", "priorityKey", "titleKey")
 _DIRECTIONS: Any = {"asc": "ASCENDING", "desc": "DESCENDING"}
 _STATUSES: frozenset[Status] = frozenset(("open", "doing", "done"))
 
@@ -59,13 +63,13 @@ class _Search:
         self._wanted = wanted
         self._sought = Sought(wanted.q) if wanted.q else None
         self._field = _FIELDS[wanted.sort]
-        self._direction = wanted.direction or _USUAL[wanted.sort]
+        self._direction = wanted.direction or ("desc" if wanted.sort in _NEWEST_FIRST else "asc")
         asked = wanted.model_dump(exclude={"cursor", "limit", "direction"})
         self._bound = ("tasks", user, sorted(asked.items()), self._direction)
         direction = _DIRECTIONS[self._direction]
         self.order: tuple[Order, ...] = ((self._field, direction), ("__name__", direction))
         self.where = self._conditions()
-        decode: Any = cursors.decode_key if self._field == "position" else cursors.decode
+        decode: Any = cursors.decode_key if self._field in _TEXTS else cursors.decode
         self.after: tuple[Any, str] | None = (
             decode(wanted.cursor, self._bound) if wanted.cursor else None
         )
@@ -104,7 +108,7 @@ class _Search:
 
     def _has_words(self) -> bool:
         """Words are many, so their index is kept for the two orders people search in."""
-        return self._wanted.sort in ("created", "updated") and self._direction == "desc"
+        return self._wanted.sort in _NEWEST_FIRST and self._direction == "desc"
 
     def fits(self, task: Task) -> bool:
         fields, wanted = task.fields, self._wanted
@@ -130,7 +134,7 @@ class _Search:
         return task.fields[self._field], task.id
 
     def page(self, items: Sequence[Task], after: tuple[Any, str] | None) -> TaskPage:
-        encode: Any = cursors.encode_key if self._field == "position" else cursors.encode
+        encode: Any = cursors.encode_key if self._field in _TEXTS else cursors.encode
         return TaskPage.model_construct(
             items=tuple(task.view(self._user) for task in items),
             next_cursor=encode(*after, self._bound) if after else None,

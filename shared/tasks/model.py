@@ -96,8 +96,9 @@ class TaskPatch(Model):
 class TaskFilter(Model):
     """All conditions together. `q` finds words of title, labels and description, without case
     and accents; its last word may be only begun. `dueTo` is the first moment not meant. Each
-    order has its usual direction: newest, last changed, due soonest and topmost first; a task
-    without a date is due last. A page may hold fewer than `limit` and still have a next one."""
+    order has its usual direction: newest, last changed, due soonest, topmost, most urgent and A
+    first; a task without a date is due last. A page may hold fewer than `limit` and still have
+    a next one."""
 
     scope: Literal["own", "shared", "all"] = "own"
     status: Annotated[tuple[Status, ...], Field(max_length=3)] = ()
@@ -106,7 +107,7 @@ class TaskFilter(Model):
     due_from: Moment | None = None
     due_to: Moment | None = None
     q: Annotated[str, Field(max_length=200), AfterValidator(_has_a_word)] | None = None
-    sort: Literal["created", "updated", "due", "position"] = "created"
+    sort: Literal["created", "updated", "due", "position", "priority", "title"] = "created"
     direction: Literal["asc", "desc"] | None = None
     cursor: str | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
@@ -337,7 +338,7 @@ class Task:
         }
 
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # What a list reads; the words of the index and who asked for the task stay where they are.
 LISTED = (
     "owner",
@@ -348,6 +349,8 @@ LISTED = (
     "labels",
     "dueAt",
     "dueKey",
+    "priorityKey",
+    "titleKey",
     "position",
     "cover",
     "mediaCount",
@@ -358,6 +361,7 @@ LISTED = (
     "schemaVersion",
     "commitId",
 )
+_RANKS = {"high": "0", "normal": "1", "low": "2"}
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -366,6 +370,9 @@ def indexed(fields: Mapping[str, Any], owner: str) -> dict[str, Any]:
     members = fields["members"]
     return {
         "dueKey": fields["dueAt"] or _NEVER,
+        # Among those of one priority the newest comes first.
+        "priorityKey": _RANKS[fields["priority"]] + positions.backwards(fields["createdAt"]),
+        "titleKey": search.sorting(fields["title"]),
         "tags": search.tags(fields),
         "words": search.word_terms(fields),
         "readers": [f"all:{owner}", *(f"{scope}:{m}" for m in members for scope in _SEEN)],
@@ -376,7 +383,8 @@ _SEEN = ("all", "shared")
 
 
 def _upcast(identifier: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A task of version 1 knew no order by hand, cover, comments or members."""
+    """A task of version 1 knew no order by hand, cover, comments or members, and none of version 2
+    an order by priority and title."""
     fields: dict[str, Any] = {
         "position": positions.top(data["createdAt"], identifier),
         "cover": None,

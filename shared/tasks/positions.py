@@ -25,12 +25,17 @@ LONGEST = 200
 
 def top(moment: datetime, identifier: str) -> str:
     """Above everything that was put on top before. Ids of ours end in no zero."""
-    return "m" + _written(_BASE**_WIDTH - 1 - _micros(moment), _WIDTH) + identifier[:4]
+    return "m" + backwards(moment) + identifier[:4]
 
 
 def bottom(moment: datetime, identifier: str) -> str:
     """Below everything that was put at the bottom before."""
     return "t" + _written(_micros(moment), _WIDTH) + identifier[:4]
+
+
+def backwards(moment: datetime) -> str:
+    """Sorts the newest first."""
+    return _written(_BASE**_WIDTH - 1 - _micros(moment), _WIDTH)
 
 
 def between(low: str | None, high: str | None) -> str:

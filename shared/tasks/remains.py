@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.documents import Delete, Document, DocumentStore, PreconditionFailed, Update
-from shared.tasks.model import Task, indexed
+from shared.tasks.model import SCHEMA_VERSION, Task, indexed
 
 BESIDE = ("attachments", "comments", "invitations")
 # Each takes up to three queries and a commit; together below half a schedule's minute.
@@ -63,7 +63,9 @@ class OldTasks:
     def renew_some(self) -> int:
         """Returns how many; one that changes meanwhile is left for the next run."""
         found = self._documents.query(
-            "tasks", where=[("schemaVersion", "==", 1)], limit=_OLD_AT_ONCE
+            "tasks",
+            where=[("schemaVersion", "in", list(range(1, SCHEMA_VERSION)))],
+            limit=_OLD_AT_ONCE,
         )
         return sum(self._renew(document) for document in found)
 

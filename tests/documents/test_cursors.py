@@ -96,7 +96,7 @@ def test_no_text_does_anything_but_being_refused(text: str) -> None:
         cursors.decode(text, SCOPE)
 
 
-@given(st.text("0123456789abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=200))
+@given(st.text("0189azé語 ", max_size=80))
 def test_a_cursor_in_a_list_of_keys_keeps_the_key(key: str) -> None:
     identifier = new_id()
     cursor = cursors.encode_key(key, identifier, SCOPE)
@@ -106,7 +106,19 @@ def test_a_cursor_in_a_list_of_keys_keeps_the_key(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["", "A", "a b", "é", "a\n", "x" * 201, "2026-11-25T12:00:00+00:00", 7, None, ["a"]]
+    "key",
+    [
+        "\ud800",
+        "a-b",
+        "/",
+        "é\u0301",
+        "a\n",
+        "x" * 201,
+        "2026-11-25T12:00:00+00:00",
+        7,
+        None,
+        ["a"],
+    ],
 )
 def test_what_is_no_key_is_no_cursor_of_a_list_of_keys(key: Any) -> None:
     with pytest.raises(Invalid):

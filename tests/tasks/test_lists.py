@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
 from urllib.parse import quote
@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.documents import DocumentStore, Set
+from shared.documents import DocumentStore, Set, cursors
 from shared.tasks import listing, search
 from shared.tasks.remains import TaskCare
 from tests.fixtures.api import ADA, BOB
 from tests.fixtures.stores import Budget, WatchedDocuments, memory_documents
 from tests.tasks.world import NOON, World
 
-SORTS = ("created", "updated", "due", "position")
+SORTS = ("created", "updated", "due", "position", "priority", "title")
 WORDS = ("milk", "Milch", "fence", "paint", "Äpfel", "Straße", "roof", "mild")
 NEVER = "9999"
 
@@ -68,7 +68,10 @@ KEYS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "updated": lambda task: task["updatedAt"],
     "due": lambda task: task["dueAt"] or NEVER,
     "position": lambda task: task["position"],
+    "priority": lambda task: (RANKS[task["priority"]], -when(task["createdAt"])),
+    "title": lambda task: search.fold(task["title"]),
 }
+RANKS = {"high": 0, "normal": 1, "low": 2}
 CONDITIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "": lambda task: True,
     "status=open": lambda task: task["status"] == "open",
@@ -87,6 +90,10 @@ CONDITIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "q=APFEL": lambda task: "apfel" in text(task),
     "q=strasse": lambda task: "strasse" in text(task),
 }
+
+
+def when(written: str) -> float:
+    return datetime.fromisoformat(written).timestamp()
 
 
 def text(task: dict[str, Any]) -> str:
@@ -169,7 +176,7 @@ def test_a_cursor_serves_only_the_list_it_came_from(world: World) -> None:
     for _ in range(3):
         world.task(title="milk", labels=["home"], dueAt=moment(1))
     queries = ["", "status=open", "q=milk", "label=home", "sort=updated", "sort=position",
-               "direction=asc", "scope=all", f"dueTo={moment(3)}"]  # fmt: skip
+               "sort=title", "sort=priority", "direction=asc", "scope=all", f"dueTo={moment(3)}"]  # fmt: skip
     cursors = {query: world.api.read(f"/?limit=1&{query}")["nextCursor"] for query in queries}
     assert all(cursors.values())
     for mine, other in product(queries, queries):
@@ -268,6 +275,16 @@ def test_a_long_text_has_bounded_terms_and_title_and_labels_come_first(world: Wo
     assert world.ids("q=word999") == []
 
 
+def of_version_2(world: World, user: str = ADA, **fields: Any) -> str:
+    """It knew no order by priority and title."""
+    task = world.task(user, **fields)
+    found = world.documents.get(f"tasks/{task}")
+    assert found is not None
+    data = {name: found.data[name] for name in found.data.keys() - {"priorityKey", "titleKey"}}
+    world.documents.commit([Set(f"tasks/{task}", data | {"schemaVersion": 2})])
+    return task
+
+
 def old(world: World, user: str = ADA, **fields: Any) -> str:
     """A task as version 1 stored it."""
     task = world.task(user, **fields)
@@ -304,6 +321,43 @@ def test_older_tasks_are_renewed_by_a_job_without_a_change_for_anyone(world: Wor
     assert world.ids("q=milk") == world.ids("label=shop") == world.ids("scope=all") == tasks[::-1]
     assert {one["id"]: one for one in everything_by_created(world)} == before
     assert world.attached(tasks[0]) == [picture]
+
+
+def test_a_task_of_version_2_is_in_the_new_orders_once_it_was_changed_or_renewed(
+    world: World,
+) -> None:
+    first, second = (of_version_2(world, title=title) for title in ("Äpfel", "Birnen"))
+    assert world.ids("sort=title") == world.ids("sort=priority") == []
+    assert world.api("PATCH", f"/{second}", {"priority": "high"}).status_code == 200
+    assert world.ids("sort=title") == [second]
+    before = everything_by_created(world)
+    assert TaskCare(world.documents).run() == 1
+    assert world.ids("sort=title") == [first, second]
+    assert world.ids("sort=priority") == [second, first]
+    assert everything_by_created(world) == before
+
+
+@given(st.text(min_size=1, max_size=200))
+def test_any_title_has_a_place_that_a_cursor_carries(title: str) -> None:
+    place = search.sorting(title)
+    cursor = cursors.encode_key(place, "a" * 20, "mine")
+    assert cursors.decode_key(cursor, "mine") == (place, "a" * 20)
+
+
+def test_titles_are_in_order_without_case_accents_and_quotes(world: World) -> None:
+    titles = ("zebra", "“Äpfel”", "apple", "Birne", "…", "10 eggs")
+    made = {title: world.task(title=title) for title in titles}
+    assert world.ids("sort=title") == [
+        made[title] for title in ("…", "10 eggs", "“Äpfel”", "apple", "Birne", "zebra")
+    ]
+    assert world.ids("sort=title&direction=desc")[0] == made["zebra"]
+
+
+def test_the_urgent_come_first_and_among_them_the_newest(world: World) -> None:
+    low, high, normal, newer = (world.task(priority=p) for p in ("low", "high", "normal", "high"))
+    assert world.ids("sort=priority") == [newer, high, normal, low]
+    world.api("PATCH", f"/{low}", {"priority": "high"})
+    assert world.ids("sort=priority") == [newer, high, low, normal]
 
 
 def everything_by_created(world: World) -> list[dict[str, Any]]:

@@ -314,7 +314,7 @@ def test_a_cursor_belongs_to_its_owner_and_its_filter(world: World) -> None:
         "status=Open",
         "status=",
         "status=open&status=x",
-        "sort=title",
+        "sort=labels",
         "direction=up",
         "scope=mine",
         "q=",

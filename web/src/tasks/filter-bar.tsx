@@ -10,6 +10,8 @@ const ORDERS: Record<Filter["sort"], string> = {
   created: "newest first",
   updated: "last changed first",
   due: "due soonest first",
+  priority: "most urgent first",
+  title: "by title",
   position: "by hand",
 };
 const WHOSE: Record<Filter["scope"], string> = { own: "mine", shared: "shared with me", all: "mine and shared" };

@@ -6,7 +6,7 @@ export type Status = "open" | "doing" | "done";
 export type Priority = "low" | "normal" | "high";
 export const STATUSES: readonly Status[] = ["open", "doing", "done"];
 export const PRIORITIES: readonly Priority[] = ["low", "normal", "high"];
-export const SORTS = ["created", "updated", "due", "position"] as const;
+export const SORTS = ["created", "updated", "due", "priority", "title", "position"] as const;
 export const SCOPES = ["own", "shared", "all"] as const;
 
 export interface Filter {
