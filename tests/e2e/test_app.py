@@ -19,11 +19,12 @@ from tests.fixtures.app import (
     is_in,
     is_out,
     photo,
+    sign_in,
     sign_up,
     task,
     violations,
 )
-from tests.fixtures.stack import Stack
+from tests.fixtures.stack import Person, Stack, eventually
 
 pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
 MIB = 1024 * 1024
@@ -191,6 +192,28 @@ def test_comments_are_written_and_taken_away(wide: Page) -> None:
     expect(comments).to_contain_text("Which colour?")
     comments.get_by_role("button", name="Delete this comment").click()
     expect(comments).not_to_contain_text("Which colour?")
+
+
+def test_a_task_tells_its_history_page_by_page(wide: Page, person: Person, stack: Stack) -> None:
+    made = person.task()["id"]
+    for count in range(15):
+        person.api.patch(f"/tasks/{made}", json={"status": ("doing", "open")[count % 2]})
+        person.api.put(f"/tasks/{made}/position", json={"to": ("first", "last")[count % 2]})
+    path = f"/tasks/{made}/activity?limit=100"
+    eventually(
+        lambda: len(person.api.get(path).json()["items"]), lambda count: count == 31, within=30
+    )
+    wide.get_by_role("button", name="Sign out").click()
+    sign_in(wide, person.email)
+    wide.goto(f"{stack.plan.origins[0]}/tasks/{made}")
+    wide.get_by_text("History").click()
+    history = wide.get_by_role("list", name="History").get_by_role("listitem")
+    expect(history).to_have_count(30)
+    expect(history.first).to_contain_text("You moved it in the order by hand.")
+    wide.get_by_role("button", name="Earlier").click()
+    expect(history).to_have_count(31)
+    expect(history.last).to_contain_text("You wrote this task.")
+    expect(wide.get_by_role("button", name="Earlier")).to_have_count(0)
 
 
 def test_somebody_joins_by_a_link_and_sees_the_pictures(

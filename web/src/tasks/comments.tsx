@@ -4,6 +4,7 @@ import { type SyntheticEvent, useRef, useState } from "react";
 import { api, body, type Task } from "../api/client";
 import { useMe } from "../app";
 import { tellProblem } from "../ui/notices";
+import { person } from "./history";
 import styles from "./tasks.module.css";
 
 export function Comments({ task }: { task: Task }) {
@@ -58,7 +59,7 @@ export function Comments({ task }: { task: Task }) {
           <li key={one.id} className={styles.comment}>
             <div className={styles.bar}>
               <span className="small">
-                {one.author === me?.id ? "You" : "A member"} · <time dateTime={one.createdAt}>{new Date(one.createdAt).toLocaleString()}</time>
+                {person(one.author, { me: me?.id, owner: task.owner })} · <time dateTime={one.createdAt}>{new Date(one.createdAt).toLocaleString()}</time>
               </span>
               {one.author === me?.id || task.role === "owner" ? (
                 <button type="button" className="quiet" aria-label="Delete this comment" onClick={() => void remove(one.id)}>Delete</button>

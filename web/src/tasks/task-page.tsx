@@ -8,6 +8,7 @@ import { Problem } from "../api/problem";
 import { tell, tellProblem } from "../ui/notices";
 import { Comments } from "./comments";
 import { PRIORITIES, STATUSES } from "./filters";
+import { History } from "./history-panel";
 import { Members } from "./members";
 import { Pictures } from "./pictures";
 import { type Change, useChange, useDelete, useTask } from "./queries";
@@ -34,6 +35,7 @@ export default function TaskPage({ id }: { id: string }) {
           <Words key={task.id} task={task} />
           <Pictures task={task} show={(picture) => go(at(picture))} />
           <Comments task={task} />
+          <History task={task} />
         </div>
         <aside className={styles.panel} aria-label="About this task">
           <Facts task={task} />
