@@ -241,6 +241,9 @@ def _request(scope: Message, receive: Receive) -> Request:
 
 def _arm(request: Request, fault: Fault) -> None:
     """Let the fault strike once enough of the body was read; at once when it asks for none."""
+    if fault.kind == "alter":
+        request.body.altered_at = fault.after_bytes
+        return
     if not fault.after_bytes:
         raise FaultInjected(fault)
 

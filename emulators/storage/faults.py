@@ -14,7 +14,7 @@ from typing import Any
 
 from emulators.storage.errors import Invalid
 
-KINDS = ("status", "cut", "cut-answer", "notification", "clock")
+KINDS = ("status", "cut", "cut-answer", "alter", "notification", "clock")
 
 
 @dataclass
@@ -22,6 +22,7 @@ class Fault:
     """`status`: answer `status` once `after_bytes` of the request's body arrived.
     `cut`: drop the connection there. `cut-answer`: drop it after so many bytes of the answer's
     body; with none, the whole answer is lost although the request has taken effect.
+    `alter`: the byte of the request's body behind so many others is another when it arrives.
     `notification`: `copies` of the next messages of `bucket`, `delay` seconds late.
     `clock`: the emulator's clock is `seconds` ahead (negative: behind).
     """
@@ -99,7 +100,7 @@ class Faults:
             return [asdict(fault) for fault in self._waiting]
 
     def for_request(self, method: str, path: str) -> Fault | None:
-        kinds = ("status", "cut", "cut-answer")
+        kinds = ("status", "cut", "cut-answer", "alter")
         with self._lock:
             for fault in self._waiting:
                 if (

@@ -30,13 +30,15 @@ class Disconnected(Exception):
 
 
 class Body:
-    """The request's bytes, once. `seen` counts them; `watch` is told of each piece."""
+    """The request's bytes, once. `seen` counts them; `watch` is told of each piece; the byte at
+    `altered_at` is another than was sent."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self.seen = 0
         self.finished = False
         self.watch: Callable[[int], None] = lambda seen: None
+        self.altered_at: int | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while not self.finished:
@@ -49,7 +51,13 @@ class Body:
             self.seen += len(piece)
             self.watch(self.seen)
             if piece:
-                yield piece
+                yield self._altered(piece)
+
+    def _altered(self, piece: bytes) -> bytes:
+        at = -1 if self.altered_at is None else self.altered_at - (self.seen - len(piece))
+        if not 0 <= at < len(piece):
+            return piece
+        return piece[:at] + bytes([piece[at] ^ 1]) + piece[at + 1 :]
 
     async def drain(self) -> None:
         """Read what is left and keep none of it."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
+import google_crc32c
 import httpx
 import pytest
 
@@ -52,6 +54,31 @@ def test_a_cut_drops_the_request(service: Service, after: int) -> None:
     assert not list((service.data / "incoming").iterdir())
     assert put(service, url).status_code == 200
     service.client.bucket("bkt").blob("cut").delete()
+
+
+@pytest.mark.parametrize("after", [0, 70_000, 99_999])
+def test_one_altered_byte_is_refused_where_the_sum_is_told_and_stored_where_not(
+    service: Service, after: int
+) -> None:
+    told = {"x-goog-hash": f"crc32c={checksum(BODY)}"}
+    service.fault(kind="alter", method="PUT", after_bytes=after, count=2)
+    answer = service.http.put(
+        service.sign("bkt", "sum", headers=told), content=BODY, headers=told | {"origin": ORIGIN}
+    )
+    assert (answer.status_code, "BadDigest" in answer.text) == (400, True)
+    assert not stored(service, "sum")
+    answer = put(service, service.sign("bkt", "sum"))
+    kept = service.client.bucket("bkt").blob("sum").download_as_bytes()
+    assert [at for at, byte in enumerate(kept) if byte != BODY[at]] == [after]
+    assert f"crc32c={checksum(kept)}" in answer.headers["x-goog-hash"]
+    assert put(service, service.sign("bkt", "sum")).headers["x-goog-hash"].startswith(
+        told["x-goog-hash"]
+    )
+    service.client.bucket("bkt").blob("sum").delete()
+
+
+def checksum(content: bytes) -> str:
+    return base64.b64encode(google_crc32c.Checksum(content).digest()).decode()
 
 
 def test_a_cut_answer_loses_the_word_but_not_the_deed(service: Service) -> None:

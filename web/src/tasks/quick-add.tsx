@@ -1,15 +1,17 @@
 // A new task, with the pictures that are dropped, pasted or picked while it is written: their
 // uploads start at once, and the task carries them as soon as it is saved.
 
+import { useQueryClient } from "@tanstack/react-query";
 import { type SyntheticEvent, useRef, useState } from "react";
 
 import { useMe } from "../app";
+import { tellProblem } from "../ui/notices";
 import type { Upload } from "../uploads/upload";
 import type { Phase } from "../uploads/model";
 import { add, named } from "../uploads/queue";
 import { DropZone, FileInput } from "../uploads/drop-zone";
 import { UploadChips } from "../uploads/tray";
-import { useCreate } from "./queries";
+import { attach, useCreate } from "./queries";
 import styles from "./tasks.module.css";
 
 function isLost(phase: Phase): boolean {
@@ -19,6 +21,7 @@ function isLost(phase: Phase): boolean {
 export function QuickAdd() {
   const me = useMe().data;
   const create = useCreate();
+  const client = useQueryClient();
   const [title, setTitle] = useState("");
   const [isSaving, setSaving] = useState(false);
   const [uploads, setUploads] = useState<readonly Upload[]>([]);
@@ -38,7 +41,10 @@ export function QuickAdd() {
       const going = uploads.filter(({ phase }) => !isLost(phase));
       const mediaIds = going.flatMap(({ mediaId }) => (mediaId ? [mediaId] : []));
       const draft = { title: title.trim(), ...(mediaIds.length ? { mediaIds } : {}) };
-      await create.mutateAsync({ draft, key: key.current });
+      const made = await create.mutateAsync({ draft, key: key.current });
+      for (const upload of going) {
+        upload.renewed = (mediaId) => void attach(client, made.id, mediaId).catch(tellProblem);
+      }
       key.current = crypto.randomUUID();
       setTitle("");
       setUploads([]);

@@ -1,13 +1,14 @@
 // A server for tests that stores what it is sent, and drops, delays and lies when told to.
 
 import { crc32cOf } from "./crc32c";
-import { Refusal, Trouble, type Saved, type SignedRequest, type Stand, type Ticket, type World } from "./model";
+import { Altered, Refusal, Trouble, type Saved, type SignedRequest, type Stand, type Stored, type Ticket, type World } from "./model";
 import { RESUMABLE_FROM } from "./upload";
 
 type Call = "announce" | "put";
 
 interface Medium {
   size: number;
+  crc32c: string;
   expired: boolean;
   object: Uint8Array | undefined;
 }
@@ -26,6 +27,10 @@ export class Server {
   loseLastChunk = false;
   forgetSessionAfter = Number.POSITIVE_INFINITY;
   lie: number | undefined;
+  /** So many objects arrive with another byte: stored all the same, or refused for their sum. */
+  altered = 0;
+  refusesAltered = false;
+  tellsSums = true;
   stuck = false;
   onPut: (() => void) | undefined;
   onChunk: ((at: number) => unknown) | undefined;
@@ -41,7 +46,7 @@ export class Server {
       this.#throwPlanned("announce");
       const mediaId = this.#byKey.get(key) ?? `medium${this.media.size + 1}`;
       this.#byKey.set(key, mediaId);
-      const medium = this.media.get(mediaId) ?? { size: wanted.size, expired: false, object: undefined };
+      const medium = this.media.get(mediaId) ?? { size: wanted.size, crc32c: wanted.crc32c, expired: false, object: undefined };
       this.media.set(mediaId, medium);
       if (this.#lost.announce-- > 0) throw new Trouble();
       if (medium.object || medium.expired) throw new Refusal("arrived already, or too late", 409);
@@ -50,7 +55,9 @@ export class Server {
     giveUp: async (mediaId) => void this.givenUp.push(mediaId),
     settled: async (mediaId) => {
       const medium = this.media.get(mediaId)!;
-      return medium.object ? this.verdict : { state: "rejected", reason: "never-uploaded" };
+      if (!medium.object) return { state: "rejected", reason: "never-uploaded" };
+      const isWhole = (await crc32cOf(new Blob([medium.object as BlobPart]))) === medium.crc32c;
+      return isWhole ? this.verdict : { state: "rejected", reason: "checksum-mismatch" };
     },
     put: async (to, file, sent, signal) => {
       this.onPut?.();
@@ -58,8 +65,9 @@ export class Server {
       sent(Math.floor(file.size / 2));
       if (this.#cuts.put-- > 0) throw new Trouble();
       const medium = this.media.get(to.url)!;
-      if (!medium.object) this.#store(medium, new Uint8Array(await file.arrayBuffer()));
+      if (!medium.object) this.#store(medium, this.#carried(new Uint8Array(await file.arrayBuffer())));
       if (this.#lost.put-- > 0) throw new Trouble();
+      return this.#sumOf(medium);
     },
     startSession: async (to) => {
       const session = `session${++this.sessionsStarted}`;
@@ -122,11 +130,22 @@ export class Server {
     this.bytesTaken += bytes.length;
   }
 
-  #stand(session: string): Stand {
+  #carried(bytes: Uint8Array): Uint8Array {
+    if (this.altered-- <= 0) return bytes;
+    if (this.refusesAltered) throw new Altered();
+    bytes[0]! ^= 1;
+    return bytes;
+  }
+
+  async #sumOf(medium: Medium): Promise<Stored> {
+    return { crc32c: this.tellsSums ? await crc32cOf(new Blob([medium.object as BlobPart])) : null };
+  }
+
+  async #stand(session: string): Promise<Stand> {
     const open = this.#sessions.get(session);
     if (!open) return "gone";
     const medium = this.media.get(open.mediaId)!;
-    if (medium.object) return "complete";
+    if (medium.object) return this.#sumOf(medium);
     return open.parts.reduce((sum, part) => sum + part.length, 0);
   }
 
@@ -139,7 +158,7 @@ export class Server {
     if (!open) return "gone";
     if (this.stuck) return from;
     if (this.lie !== undefined && this.chunks.length === 2) return this.#told();
-    if (this.#stand(session) !== from) throw new Error("a chunk that does not fit");
+    if ((await this.#stand(session)) !== from) throw new Error("a chunk that does not fit");
     const cut = this.cutChunkAt && this.chunks.length === 2 ? from + this.cutChunkAt : to;
     const part = new Uint8Array(await file.slice(from, Math.min(to, cut)).arrayBuffer());
     open.parts.push(part);
@@ -148,10 +167,11 @@ export class Server {
     if (cut < to) throw new Trouble();
     if (to === file.size) {
       const whole = await new Blob(open.parts as BlobPart[]).arrayBuffer();
-      this.media.get(open.mediaId)!.object = new Uint8Array(whole);
+      const medium = this.media.get(open.mediaId)!;
+      medium.object = this.#carried(new Uint8Array(whole));
       this.objectsWritten++;
       if (this.loseLastChunk) throw new Trouble();
-      return "complete";
+      return this.#sumOf(medium);
     }
     return this.#stand(session);
   }

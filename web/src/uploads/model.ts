@@ -4,7 +4,7 @@ export type Phase =
   | { name: "waiting" }
   | { name: "preparing" }
   | { name: "sending"; sent: number }
-  | { name: "retrying"; sent: number }
+  | { name: "retrying"; sent: number; isAltered?: boolean }
   | { name: "paused"; sent: number }
   | { name: "checking" }
   | { name: "ready" }
@@ -16,6 +16,7 @@ export type Happening =
   | { type: "started" }
   | { type: "progress"; sent: number }
   | { type: "broken" }
+  | { type: "altered" }
   | { type: "pause" }
   | { type: "arrived" }
   | { type: "settled"; state: "ready" | "rejected"; reason: string | null }
@@ -46,6 +47,8 @@ export function next(phase: Phase, happening: Happening): Phase {
       return resting || phase.name === "checking"
         ? phase
         : { name: "retrying", sent: sentIn(phase) };
+    case "altered":
+      return resting ? phase : { name: "retrying", sent: 0, isAltered: true };
     case "pause":
       return resting || phase.name === "checking" ? phase : { name: "paused", sent: sentIn(phase) };
     case "arrived":
@@ -79,6 +82,9 @@ export class Trouble extends Error {
   }
 }
 
+/** The storage has, or met, other bytes than those that were read here. */
+export class Altered extends Error {}
+
 export interface Wanted {
   fileName: string;
   contentType: string;
@@ -98,8 +104,13 @@ export interface Ticket {
   resumable?: SignedRequest | null;
 }
 
+/** All bytes are stored; `crc32c` is the storage's own sum of them, null where it told none. */
+export interface Stored {
+  crc32c: string | null;
+}
+
 /** Where a session stands: so many bytes are stored, all are, or it is no longer known. */
-export type Stand = number | "complete" | "gone";
+export type Stand = number | Stored | "gone";
 
 /** What is kept over a reload of the page. */
 export interface Saved {
@@ -112,7 +123,7 @@ export interface Saved {
   session?: string;
 }
 
-/** The world of an upload. Each call may throw Trouble, Refusal, or an AbortError. */
+/** The world of an upload. Each call may throw Trouble, Refusal, Altered, or an AbortError. */
 export interface World {
   checksum(file: Blob): Promise<string>;
   announce(wanted: Wanted, key: string, signal: AbortSignal): Promise<Ticket>;
@@ -121,7 +132,7 @@ export interface World {
     mediaId: string,
     signal: AbortSignal,
   ): Promise<{ state: "ready" | "rejected"; reason: string | null }>;
-  put(to: SignedRequest, file: Blob, sent: (bytes: number) => void, signal: AbortSignal): Promise<void>;
+  put(to: SignedRequest, file: Blob, sent: (bytes: number) => void, signal: AbortSignal): Promise<Stored>;
   startSession(to: SignedRequest, size: number, signal: AbortSignal): Promise<string>;
   stand(session: string, size: number, signal: AbortSignal): Promise<Stand>;
   chunk(

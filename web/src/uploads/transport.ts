@@ -1,10 +1,11 @@
 // Bytes to Cloud Storage. XMLHttpRequest, because fetch tells nothing of an upload's progress.
 // Source: "Resumable uploads" and "Signed URLs" of the Cloud Storage documentation.
 
-import { Refusal, Trouble, type SignedRequest, type Stand } from "./model";
+import { Altered, Refusal, Trouble, type SignedRequest, type Stand, type Stored } from "./model";
 
 interface Sent {
   status: number;
+  text: string;
   header(name: string): string | null;
 }
 
@@ -22,11 +23,12 @@ const SILENCE = 30_000;
 
 export async function put(
   to: SignedRequest, file: Blob, sent: (bytes: number) => void, signal: AbortSignal,
-): Promise<void> {
+): Promise<Stored> {
   const answer = await send({ ...to, body: file, sent, signal });
-  // 412: the object stands already, an earlier answer was lost.
-  if (answer.status === 200 || answer.status === 412) return;
-  throw refused(answer.status);
+  if (answer.status === 200) return stored(answer);
+  // The object stands already, an earlier answer was lost, and with it the sum.
+  if (answer.status === 412) return { crc32c: null };
+  throw refused(answer);
 }
 
 export async function startSession(
@@ -35,7 +37,7 @@ export async function startSession(
   const answer = await send({ ...to, body: null, signal });
   const session = answer.header("Location");
   if (answer.status === 201 && session) return session;
-  throw refused(answer.status);
+  throw refused(answer);
 }
 
 export async function stand(session: string, size: number, signal: AbortSignal): Promise<Stand> {
@@ -58,16 +60,25 @@ export async function endSession(session: string): Promise<void> {
 }
 
 function told(answer: Sent): Stand {
-  if (answer.status === 200 || answer.status === 201) return "complete";
+  if (answer.status === 200 || answer.status === 201) return stored(answer);
   if (answer.status === 404 || answer.status === 410) return "gone";
-  if (answer.status !== 308) throw refused(answer.status);
+  if (answer.status !== 308) throw refused(answer);
   const range = answer.header("Range");
   if (range === null) return 0;
   const match = /^bytes=0-(\d+)$/.exec(range);
   return match ? Number(match[1]) + 1 : Number.NaN;
 }
 
-function refused(status: number): Error {
+/** `crc32c=…,md5=…`, in any order; the bucket's CORS rule lets a page read it. */
+function stored(answer: Sent): Stored {
+  const sums = (answer.header("x-goog-hash") ?? "").split(",").map((one) => one.trim());
+  const found = sums.find((one) => one.startsWith("crc32c="));
+  return { crc32c: found?.slice("crc32c=".length) ?? null };
+}
+
+function refused({ status, text }: Sent): Error {
+  // The sum was sent along, and the bytes that arrived have another one.
+  if (status === 400 && text.includes("BadDigest")) return new Altered();
   if (status === 0 || status === 408 || status === 429 || status >= 500) return new Trouble();
   return new Refusal(`The storage refused the file (${status}).`, status);
 }
@@ -96,7 +107,7 @@ function send({ method, url, headers, body, sent, signal }: Sending): Promise<Se
       sent?.(loaded);
     };
     request.onload = over(() =>
-      resolve({ status: request.status, header: (name) => request.getResponseHeader(name) }),
+      resolve({ status: request.status, text: request.responseText, header: (name) => request.getResponseHeader(name) }),
     );
     request.onerror = over(() => reject(new Trouble()));
     request.onabort = over(() =>

@@ -32,7 +32,7 @@ export function phaseWords(phase: Phase, size: number): string {
     case "waiting": return "Waiting";
     case "preparing": return "Preparing";
     case "sending": return `${share(phase.sent, size)} %`;
-    case "retrying": return "Trying again";
+    case "retrying": return phase.isAltered ? "It changed on the way. Sending it again" : "Trying again";
     case "paused": return `Paused at ${share(phase.sent, size)} %`;
     case "checking": return "Checking";
     case "ready": return "Ready";

@@ -206,6 +206,37 @@ describe("a large file", () => {
   });
 });
 
+describe.each([["small", SMALL], ["large", LARGE]])("a %s file that changes on the way", (_, size) => {
+  test.each([
+    ["is noticed by the sum that the storage tells", {}],
+    ["is noticed by the storage", { refusesAltered: true }],
+    ["is noticed by the checks, where the storage tells no sum", { tellsSums: false }],
+  ])("%s, given up and sent again as another medium", async (_how, how) => {
+    const { server, upload, phases } = begin(size, Object.assign(new Server(), how, { altered: 2 }));
+    const renewed: string[] = [];
+    upload.renewed = (mediaId) => renewed.push(mediaId);
+    await upload.run();
+    expect(upload.phase.name).toBe("ready");
+    expect(phases).toContain("retrying");
+    expect(await isStored(server, upload.mediaId!, upload.file)).toBe(true);
+    expect(server.givenUp).toEqual(["medium1", "medium2"]);
+    expect(upload.mediaId).toBe("medium3");
+    expect(renewed).toEqual(["medium2", "medium3"]);
+    expect(server.kept.size).toBe(0);
+  });
+
+  test("every time is told in words, and can be tried again", async () => {
+    const { server, upload } = begin(size, Object.assign(new Server(), { altered: 3 }));
+    await upload.run();
+    expect(upload.phase).toMatchObject({ name: "refused", again: true });
+    expect(upload.phase.name === "refused" && upload.phase.words).toContain("changing on the way");
+    expect(server.givenUp).toEqual(["medium1", "medium2", "medium3"]);
+    await upload.run();
+    expect(upload.phase.name).toBe("ready");
+    expect(await isStored(server, upload.mediaId!, upload.file)).toBe(true);
+  });
+});
+
 describe("the phases", () => {
   const sending: Phase = { name: "sending", sent: 5 };
   test.each<[Phase, Happening]>([
@@ -228,6 +259,13 @@ describe("the phases", () => {
 
   test("a pause keeps what was sent", () => {
     expect(next(sending, { type: "pause" })).toEqual({ name: "paused", sent: 5 });
+  });
+
+  test("what changed on the way is sent from its start, even when it is being checked already", () => {
+    const altered = { name: "retrying", sent: 0, isAltered: true };
+    expect(next(sending, { type: "altered" })).toEqual(altered);
+    expect(next({ name: "checking" }, { type: "altered" })).toEqual(altered);
+    expect(next({ name: "cancelled" }, { type: "altered" })).toEqual({ name: "cancelled" });
   });
 
   test("a break while sending keeps what was sent", () => {

@@ -2,8 +2,8 @@
 // over a resumable session, which is asked where it stands whenever an answer was missing.
 
 import {
-  isOver, next, Refusal, Trouble,
-  type Happening, type Phase, type Saved, type SignedRequest, type Stand, type Ticket, type World,
+  Altered, isOver, next, Refusal, Trouble,
+  type Happening, type Phase, type Saved, type SignedRequest, type Stand, type Stored, type Ticket, type World,
 } from "./model";
 
 /** Bytes. Below, starting over costs less than a session's own requests. */
@@ -12,18 +12,24 @@ export const RESUMABLE_FROM = 8 * 1024 * 1024;
 export const CHUNK = 8 * 256 * 1024;
 /** In a row without a byte stored: about two minutes, then its person decides. */
 const ATTEMPTS = 8;
+/** In a row with other bytes at the storage than here: not chance, but something in between. */
+const ALTERED = 3;
 const LONGEST_REST = 30_000;
 
 export class Upload {
   readonly file: File;
   phase: Phase = { name: "waiting" };
   mediaId: string | undefined;
+  /** Told when another medium takes the place of the one announced first. */
+  renewed: ((mediaId: string) => void) | undefined;
   #record: Saved;
   #world: World;
   #changed: () => void;
   #abort = new AbortController();
   #fruitless = 0;
+  #altered = 0;
   #isRenewed = false;
+  #isAnother = false;
 
   constructor(record: Saved, world: World, changed: () => void = () => {}) {
     this.file = record.file;
@@ -42,6 +48,7 @@ export class Upload {
     if (isOver(this.phase) && !(this.phase.name === "refused" && this.phase.again)) return;
     this.#abort = new AbortController();
     this.#fruitless = 0;
+    this.#altered = 0;
     this.#happen({ type: "started" });
     while (!isOver(this.phase) && this.phase.name !== "paused") {
       try {
@@ -79,20 +86,26 @@ export class Upload {
     else if (ticket) await this.#sendWhole(ticket.upload, signal);
     this.#happen({ type: "arrived" });
     const end = await this.#world.settled(this.mediaId!, signal);
-    if (end.reason === "never-uploaded" && !this.#isRenewed) return this.#renew();
+    if (end.reason === "checksum-mismatch") throw new Altered();
+    if (end.reason === "never-uploaded" && !this.#isRenewed) {
+      this.#isRenewed = true;
+      await this.#renew();
+      this.phase = { name: "preparing" };
+      return this.#changed();
+    }
     this.#happen({ type: "settled", ...end });
   }
 
-  /** The time of the first announcement ran out, in a pause or without a line: announce again. */
+  /** What was announced is of no use any more, because its time ran out in a pause or without a
+   * line, or because other bytes stand there: the next announcement is another medium's. */
   async #renew(): Promise<void> {
-    this.#isRenewed = true;
     await this.#world.forget(this.key);
     this.#record = { ...this.#record, key: crypto.randomUUID() };
     delete this.#record.mediaId;
     delete this.#record.session;
+    delete this.#record.checksum;
     this.mediaId = undefined;
-    this.phase = { name: "preparing" };
-    this.#changed();
+    this.#isAnother = true;
   }
 
   /** Under the same key the same medium is signed anew, however often it is asked for; undefined
@@ -110,6 +123,8 @@ export class Upload {
       const ticket = await this.#world.announce(wanted, this.key, signal);
       this.mediaId = this.#record.mediaId = ticket.mediaId;
       await this.#world.keep(this.#record);
+      if (this.#isAnother) this.renewed?.(ticket.mediaId);
+      this.#isAnother = false;
       this.#changed();
       return ticket;
     } catch (error) {
@@ -120,26 +135,33 @@ export class Upload {
 
   async #sendWhole(to: SignedRequest, signal: AbortSignal): Promise<void> {
     this.#happen({ type: "progress", sent: 0 });
-    await this.#world.put(to, this.file, (sent) => this.#happen({ type: "progress", sent }), signal);
+    const sent = (bytes: number) => this.#happen({ type: "progress", sent: bytes });
+    this.#compare(await this.#world.put(to, this.file, sent, signal));
   }
 
   async #sendByParts(to: SignedRequest, signal: AbortSignal): Promise<void> {
     const { size } = this.file;
     let stand = await this.#opened(to, signal);
-    while (stand !== "complete") {
+    while (typeof stand === "number") {
       this.#happen({ type: "progress", sent: stand });
       const from = stand;
       const end = Math.min(from + CHUNK, size);
       const sent = (bytes: number) => this.#happen({ type: "progress", sent: from + bytes });
       const after = await this.#world.chunk(this.#record.session!, this.file, from, end, sent, signal);
       stand = await this.#believed(after);
-      if (stand !== "complete" && stand <= from) this.#countFruitless();
+      if (typeof stand === "number" && stand <= from) this.#countFruitless();
       else this.#fruitless = 0;
     }
+    this.#compare(stand);
+  }
+
+  /** What the storage has is what was read here, or the upload has failed. */
+  #compare({ crc32c }: Stored): void {
+    if (crc32c !== null && crc32c !== this.#record.checksum) throw new Altered();
   }
 
   /** The session's stand; a session that is no longer known is followed by a new one. */
-  async #opened(to: SignedRequest, signal: AbortSignal): Promise<number | "complete"> {
+  async #opened(to: SignedRequest, signal: AbortSignal): Promise<number | Stored> {
     if (this.#record.session) {
       const stand = await this.#world.stand(this.#record.session, this.file.size, signal);
       if (stand !== "gone") return this.#believed(stand);
@@ -149,8 +171,8 @@ export class Upload {
     return 0;
   }
 
-  async #believed(stand: Stand): Promise<number | "complete"> {
-    if (stand === "complete") return stand;
+  async #believed(stand: Stand): Promise<number | Stored> {
+    if (typeof stand === "object") return stand;
     // At the end without being complete, or beyond it: no session of this file.
     if (stand === "gone" || !Number.isInteger(stand) || stand < 0 || stand >= this.file.size) {
       delete this.#record.session;
@@ -171,6 +193,7 @@ export class Upload {
       this.#happen({ type: "refused", words: error.words, again: error.status !== 415 });
       return;
     }
+    if (error instanceof Altered) return this.#startOver();
     if (!(error instanceof Trouble)) {
       this.#happen({ type: "refused", words: "Something unforeseen happened.", again: true });
       return;
@@ -183,6 +206,17 @@ export class Upload {
     const rest = Math.min(500 * 2 ** this.#fruitless, LONGEST_REST) * (0.5 + Math.random() / 2);
     const signal = this.#abort.signal;
     await this.#world.rest(Math.max(rest, error.afterSeconds * 1000), signal).catch(() => {});
+  }
+
+  /** As another medium; the one with the wrong bytes is given up, whatever became of it. */
+  async #startOver(): Promise<void> {
+    const { mediaId } = this.#record;
+    this.#happen({ type: "altered" });
+    await this.#renew();
+    if (mediaId) await this.#world.giveUp(mediaId).catch(() => {});
+    if (++this.#altered < ALTERED) return;
+    const words = "It keeps changing on the way to the storage. Try again, best over another connection.";
+    this.#happen({ type: "refused", words, again: true });
   }
 
   #happen(happening: Happening): void {

@@ -23,7 +23,14 @@ export const world: World = {
   announce: (wanted, key, signal) =>
     translated(body(announced(wanted, key, signal)) as Promise<Ticket>),
   giveUp: async (media_id) => {
-    await translated(body(api.DELETE("/api/media/uploads/{media_id}", { params: { path: { media_id } } })));
+    const params = { path: { media_id } };
+    try {
+      await translated(body(api.DELETE("/api/media/uploads/{media_id}", { params })));
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.status !== 409) throw error;
+      // It has arrived already.
+      await translated(body(api.DELETE("/api/media/{media_id}", { params })));
+    }
   },
   settled: async (mediaId, signal) => {
     for (;;) {

@@ -1,0 +1,120 @@
+"""Bytes that change between the browser and the bucket: noticed, said, and sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.fixtures.app import give, has_loaded, photo, task, visited
+from tests.fixtures.stack import Person, Stack
+
+pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
+MIB = 1024 * 1024
+CHANGED = "It changed on the way. Sending it again"
+
+
+@pytest.fixture
+def pictures(browser: Browser, stack: Stack, person: Person) -> Iterator[Page]:
+    with visited(browser, stack, 1440, person, note="Failed to load resource") as page:
+        page.get_by_role("link", name="Pictures").click()
+        page.evaluate(
+            """() => {
+              window.said = new Set();
+              new MutationObserver(() => {
+                const lines = document.querySelectorAll("[data-phase]");
+                for (const line of lines) window.said.add(line.innerText);
+              }).observe(document.body, { subtree: true, childList: true, characterData: true });
+            }"""
+        )
+        yield page
+    told = {"content-type": "application/json"}
+    httpx.delete(_faults(stack), headers=told).raise_for_status()
+
+
+def alter(stack: Stack, count: int) -> None:
+    """The next uploads into the inbox arrive with another byte."""
+    prefix = f"/{stack.plan.bucket('inbox')}"
+    fault = {"kind": "alter", "method": "PUT", "path_prefix": prefix, "count": count}
+    httpx.post(_faults(stack), json=fault | {"after_bytes": 100}).raise_for_status()
+
+
+def _faults(stack: Stack) -> str:
+    return f"{stack.plan.url('storage')}/_emulator/faults"
+
+
+def drop(page: Page, content: bytes) -> None:
+    give(
+        page, "drop", page.get_by_role("heading", name="Pictures"), ("a.jpg", "image/jpeg", content)
+    )
+
+
+def was_said(page: Page, words: str) -> bool:
+    return bool(
+        page.evaluate("words => [...window.said].some((one) => one.includes(words))", words)
+    )
+
+
+@pytest.mark.parametrize("padding", [0, 9 * MIB], ids=["one request", "by parts"])
+def test_a_byte_that_changes_on_the_way_costs_another_way_and_nothing_else(
+    pictures: Page, stack: Stack, person: Person, padding: int
+) -> None:
+    content = photo() + bytes(padding)
+    alter(stack, 1)
+    drop(pictures, content)
+    has_loaded(pictures.get_by_alt_text("a.jpg"))
+    assert was_said(pictures, CHANGED)
+    (medium,) = person.api.get("/media").json()["items"]
+    usage = person.api.get("/media/usage").json()
+    assert (medium["state"], usage["used"]) == ("ready", len(content))
+
+
+def test_a_task_written_with_a_picture_that_changes_on_the_way_carries_the_whole_one(
+    pictures: Page, stack: Stack
+) -> None:
+    pictures.get_by_role("link", name="Tasks", exact=True).click()
+    title = pictures.get_by_label("New task")
+    title.fill("Paint the fence")
+    alter(stack, 1)
+    give(pictures, "paste", title, ("a.jpg", "image/jpeg", photo()))
+    pictures.get_by_role("button", name="Add task").click()
+    task(pictures, "Paint the fence").click()
+    has_loaded(pictures.get_by_alt_text("a.jpg"))
+    tiles = pictures.get_by_role("region", name="Pictures").get_by_role("listitem")
+    expect(tiles).to_have_count(1)
+    assert was_said(pictures, CHANGED)
+
+
+def test_a_line_that_changes_every_byte_sent_is_said_and_tried_again_by_hand(
+    pictures: Page, stack: Stack
+) -> None:
+    alter(stack, 3)
+    drop(pictures, photo())
+    tray = pictures.get_by_role("region", name="Uploads")
+    expect(tray).to_contain_text("It keeps changing on the way to the storage.")
+    tray.get_by_role("button", name="Retry a.jpg").click()
+    has_loaded(pictures.get_by_alt_text("a.jpg"))
+
+
+def test_a_storage_that_has_another_sum_than_the_page_is_not_believed(
+    pictures: Page, stack: Stack, person: Person
+) -> None:
+    """The header can be read by a page of another origin, which only the bucket's rule allows."""
+    sums: list[str] = []
+
+    def lie(route: Route) -> None:
+        if route.request.method != "PUT" or len(sums) > 1:
+            return route.continue_()
+        answer = route.fetch()
+        sums.append(answer.headers["x-goog-hash"])
+        told = "crc32c=AAAAAA==" if len(sums) == 1 else sums[-1]
+        return route.fulfill(response=answer, headers=answer.headers | {"x-goog-hash": told})
+
+    pictures.route(f"{stack.plan.url('storage')}/**", lie)
+    drop(pictures, photo())
+    has_loaded(pictures.get_by_alt_text("a.jpg"))
+    assert was_said(pictures, CHANGED)
+    assert len(sums) == 2
+    assert sums[0] == sums[1]
