@@ -71,8 +71,10 @@ def test_one_altered_byte_is_refused_where_the_sum_is_told_and_stored_where_not(
     kept = service.client.bucket("bkt").blob("sum").download_as_bytes()
     assert [at for at, byte in enumerate(kept) if byte != BODY[at]] == [after]
     assert f"crc32c={checksum(kept)}" in answer.headers["x-goog-hash"]
-    assert put(service, service.sign("bkt", "sum")).headers["x-goog-hash"].startswith(
-        told["x-goog-hash"]
+    assert (
+        put(service, service.sign("bkt", "sum"))
+        .headers["x-goog-hash"]
+        .startswith(told["x-goog-hash"])
     )
     service.client.bucket("bkt").blob("sum").delete()
 
