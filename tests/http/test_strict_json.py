@@ -83,6 +83,14 @@ def test_depth_counts_nesting_and_not_brackets_in_text() -> None:
         loads(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
 
 
+# Half a minute each when every quote of an unfinished text was tried as a beginning.
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("rest", ['"' + '\\"' * 30_000, "\\" * 60_001, '"' * 60_001, '"a' * 30_000])
+def test_a_text_that_never_ends_costs_no_more_than_its_length(rest: str) -> None:
+    with pytest.raises(MalformedRequest):
+        loads(("[" * (MAX_DEPTH + 1) + rest).encode())
+
+
 class Query(Model):
     limit: int = 1
     labels: tuple[int, ...] = ()
