@@ -138,8 +138,9 @@ class Accounts:
         event = EmailChanged(id=new_id(), occurred_at=now, owner=user.id)
         moved = self._store.moved_claims(user, self._hashes(user.email), self._hashes(email), now)
         mail = wanted("email-changed", user.email, now, user.id)
+        fields = {"email": email, "verifiedAt": now, "moves": user.moves + 1}
         try:
-            self._use(link, user, {"email": email, "verifiedAt": now}, event, *moved, *mail)
+            self._use(link, user, fields, event, *moved, *mail)
         except AlreadyExists:
             raise Conflict("This address has an account of its own by now") from None
 
@@ -161,7 +162,9 @@ class Accounts:
         if link is None or link.purpose != purpose or link.expires_at <= self._clock():
             raise _worthless()
         user = self._store.user(link.user)
-        if user is None or user.is_erasing or user.epoch != link.epoch:
+        if user is None or user.is_erasing:
+            raise _worthless()
+        if (user.epoch, user.moves) != (link.epoch, link.moves):
             raise _worthless()
         return link, user
 

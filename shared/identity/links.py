@@ -2,7 +2,8 @@
 
 The token is made again from its id when the mail is sent again, so it is stored nowhere: what is
 kept under its id is whom it is for, until when, and the state of the account that it was made in.
-A password that was changed or sessions that were all ended since make it worthless.
+A password or an address that was changed, or sessions that were all ended since, make it worthless:
+what lies in a mailbox that the account has left must not open it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ _FORM = re.compile(r"(?P<id>[a-z2-7]{20})\.(?P<key>[1-9][0-9]{0,9})\.(?P<mac>[A-
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What is stored of one; `epoch` is the user's (session_model.epoch_of)."""
+    """What is stored of one; `epoch` (session_model.epoch_of) and `moves` are the user's when it
+    was made, `email` is the address to change to."""
 
     id: str
     purpose: Purpose
@@ -37,6 +39,7 @@ class Link:
     epoch: int
     expires_at: datetime
     email: str | None
+    moves: int
     version: Any
 
     @classmethod
@@ -48,6 +51,7 @@ class Link:
             int(data["epoch"]),
             data["expireAt"],
             data.get("email"),
+            int(data.get("moves", 0)),
             version,
         )
 

@@ -200,6 +200,11 @@ class User:
         return epoch_of(self.fields)
 
     @property
+    def moves(self) -> int:
+        """How often the account went to another address."""
+        return int(self.fields.get("moves", 0))
+
+    @property
     def email(self) -> str:
         return str(self.fields["email"])
 

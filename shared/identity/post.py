@@ -69,7 +69,7 @@ class Post:
         subject = letters.subject(letter)
         text = letters.text(letter, self._app_url, token)
         try:
-            self._mailer.send(Mail(mail.id, mail.email, subject, text))
+            self._mailer.send(Mail(mail.id, _recipient(mail, user), subject, text))
         except MailRefused:
             return user, "refused"
         return user, "sent"
@@ -98,6 +98,13 @@ class Post:
             purpose, user, mail.id, mail.email if purpose == "change-email" else None, self._clock()
         )
         return self._tokens.make(link_id, purpose)
+
+
+def _recipient(mail: WantedMail, user: User | None) -> str:
+    """Where the account is what was asked for by an address, the account's own, as it was proved:
+    two addresses that are the same to us may be two mailboxes to a provider."""
+    is_asked_by_address = mail.kind in ("registration", "password-reset")
+    return user.email if user is not None and is_asked_by_address else mail.email
 
 
 def _letter(mail: WantedMail, user: User | None) -> Letter | None:

@@ -113,6 +113,7 @@ class IdentityStore:
             "purpose": purpose,
             "user": user.id,
             "epoch": user.epoch,
+            "moves": user.moves,
             "email": email,
             "createdAt": now,
             "expireAt": now + LIFETIME[purpose],

@@ -272,6 +272,30 @@ def test_an_account_moves_to_another_address_when_its_mail_is_read(world: World)
     assert len(world.events("email-changed")) == 1
 
 
+def test_what_lies_in_the_mailbox_that_was_left_opens_nothing(world: World) -> None:
+    tokens = world.signed_in()
+    in_old_mailbox = reset_token(world)
+    to_another = change_email(world, tokens, "third@example.org")
+    other = world.token("change-email")
+    world.clock.advance(minutes=1)
+    assert (to_another, change_email(world, tokens, "lovelace@example.org")) == (202, 202)
+    moved = world.token("change-email")
+    assert world.post("/email/confirm", token=moved).status_code == 204
+    assert is_worthless(reset(world, in_old_mailbox))
+    assert is_worthless(world.post("/email/confirm", token=other))
+    assert signs_in(world, PASSWORD, "lovelace@example.org")
+
+
+def test_a_mail_asked_for_in_other_letters_goes_to_the_address_as_it_was_proved(
+    world: World,
+) -> None:
+    world.signed_in()
+    world.deliver_mails()
+    assert world.post("/password-reset", email="ADA@example.org").status_code == 202
+    assert world.register("aDa@Example.org").status_code == 202
+    assert {mail.to for mail in world.deliver_mails()} == {"ada@example.org"}
+
+
 def test_a_taken_address_is_not_taken_over_and_not_told(world: World) -> None:
     world.register("bob@example.org")
     tokens = world.signed_in()
