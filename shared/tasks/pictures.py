@@ -96,12 +96,16 @@ class TaskPictures:
     def order(
         self, user: str, task_id: str, wanted: MediaOrder, if_match: str | None = None
     ) -> Task:
-        """What is attached meanwhile comes after; raises Conflict unless exactly what is
-        attached is named."""
+        """What is attached meanwhile comes after; raises Conflict unless every picture that the
+        task shows is named, and none that it does not carry."""
+        named = set(wanted.media_ids)
 
         def once(task: Task) -> Task:
-            attached = {media for media, _ in self._store.media_of(task)}
-            if attached != set(wanted.media_ids):
+            attached = self._store.media_of(task)
+            unnamed = [one for one in attached if one[0] not in named]
+            # Nobody can name what is in its owner's trash.
+            is_short = bool(unnamed and self._pictures.pictures(unnamed))
+            if is_short or not named <= {media for media, _ in attached}:
                 raise Conflict("Name every picture of the task once")
             event = self._access.event(TaskChanged, user, task, fields=("mediaOrder",))
             return self._store.update(task, {"mediaOrder": list(wanted.media_ids)}, event)

@@ -121,6 +121,15 @@ def test_pictures_take_the_order_they_are_given(world: World) -> None:
     assert world.api("PUT", path, {"mediaIds": order}, headers=seen).status_code == 412
     world.attach(task, pictures[3])
     assert world.attached(task) == [*order, pictures[3]]
+    # What is in the trash is not shown, so nobody can name it; who knows it may.
+    world.documents.commit([Update(f"media/{order[1]}", {"state": "trashed"})])
+    for shown in ([order[2], pictures[3], order[0]], [order[2], order[1], pictures[3], order[0]]):
+        assert world.api("PUT", path, {"mediaIds": shown}).status_code == 200
+        assert world.attached(task) == [one for one in shown if one != order[1]]
+    for wrong in ([order[1]], [order[2], pictures[3]]):
+        assert world.api("PUT", path, {"mediaIds": wrong}).status_code == 409
+    world.documents.commit([Update(f"media/{order[1]}", {"state": "ready"})])
+    world.api("PUT", path, {"mediaIds": [*order, pictures[3]]})
     world.api("DELETE", f"/{task}/detach-media/{order[0]}")
     assert world.attached(task) == [*order[1:], pictures[3]]
 
