@@ -3,7 +3,8 @@
 Runs inside the program's virtual environment: `python engine.py ROOT` with {"stack", "config",
 "preview"} on stdin starts the program as the CLI does (a process of its own, in infra/, configured
 by environment), answers it, and writes what was registered, logged and returned to stdout. In a
-preview, what only Google knows is unknown.
+preview, what only Google knows is unknown. batch.py begins programs in
+forks of its own, which spares them the import of the SDK.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,8 @@ from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime import rpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 
-_PROGRAM = """
+HERE = Path(__file__).parent
+PROGRAM = """
 import asyncio, runpy, sys
 import pulumi, pulumi.runtime
 from pulumi.runtime.stack import run_in_stack
@@ -123,7 +126,12 @@ def _struct(values: dict[str, Any]) -> struct_pb2.Struct:
     return json_format.ParseDict(values, struct_pb2.Struct())
 
 
-def run(root: Path, stack: str, config: dict[str, str], preview: bool) -> dict[str, Any]:
+Program = Callable[[Path, list[str], dict[str, str]], str]
+
+
+def run(
+    root: Path, stack: str, config: dict[str, str], preview: bool, program: Program
+) -> dict[str, Any]:
     monitor, engine = Monitor(stack, config["gcp:project"], preview), Engine()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=32))
     resource_pb2_grpc.add_ResourceMonitorServicer_to_server(monitor, server)
@@ -131,38 +139,38 @@ def run(root: Path, stack: str, config: dict[str, str], preview: bool) -> dict[s
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     arguments = [address, stack, "true" if preview else "false", str(root)]
-    environment = {
-        name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ
-    }
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, *arguments],
-            cwd=root / "infra",
-            env={
-                **environment,
-                "PULUMI_CONFIG": json.dumps(config),
-                "PYTHONDONTWRITEBYTECODE": "1",
-            },
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
+        error = program(root, arguments, {"PULUMI_CONFIG": json.dumps(config)})
     finally:
         server.stop(None).wait()
     recorded = [one for one in monitor.recorded if one["type"] != "pulumi:pulumi:Stack"]
     return {
         "resources": sorted(recorded, key=lambda one: one["urn"]),
-        "error": "" if done.returncode == 0 else done.stderr[-3000:] or "failed",
+        "error": error,
         "logged": engine.logged,
         "outputs": monitor.outputs,
         "hooks": monitor.hooks,
     }
 
 
+def started(root: Path, arguments: list[str], environment: dict[str, str]) -> str:
+    """As the CLI does it: a new interpreter. Returns what went wrong."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        cwd=root / "infra",
+        env={**kept, **environment, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    return "" if done.returncode == 0 else done.stderr[-3000:] or "failed"
+
+
 def main() -> None:
     wanted = json.load(sys.stdin)
-    told = run(Path(sys.argv[1]), wanted["stack"], wanted["config"], wanted["preview"])
+    told = run(Path(sys.argv[1]), wanted["stack"], wanted["config"], wanted["preview"], started)
     json.dump(told, sys.stdout)
 
 

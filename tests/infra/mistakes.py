@@ -1,11 +1,12 @@
 """Mistakes that people make in such programs, each as an edit of one file.
 
-`trap` marks those of the first deployment: they pass every check on a laptop but the ones here, and
-fail, or silently do nothing, in a fresh project.
+`trap` names one of the first deployment's (TRAPS): those pass every check on a laptop but the ones
+here, and fail, or silently do nothing, in a fresh project.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -15,13 +16,54 @@ class Mistake:
     file: str
     old: str
     new: str
-    trap: bool = False
+    trap: str = ""
 
+
+# What is known to go wrong with a first deployment, as the promise that each breaks.
+TRAPS: Mapping[str, str] = {
+    "bootstrap": "Resource Manager, Service Usage and IAM are on before the first up",
+    "apis": "every resource waits for its API",
+    "hook": "creates that come too early are tried again, and only those",
+    "asynchronous": "what a create that failed asynchronously left behind is not made again",
+    "eventarc-agent": "Eventarc's agent is asked for and has its role",
+    "storage-agent": "storage's agent publishes, and is asked for once storage is on",
+    "trigger-account": "the trigger's account receives and invokes, on the Cloud Run service",
+    "builder": "the build has an account of its own, with the builder role",
+    "signer": "a signer may sign as itself, as itself, over an API that is on",
+    "dead-letters": "Pub/Sub's agent publishes dead letters and acknowledges their source",
+    "dead-letter-topic": "a dead-letter topic is named in full",
+    "expiration": "the subscription of dead letters never ends",
+    "new-metrics": "alerts wait for metrics of our own",
+    "region": "bucket, trigger and function stand in one region",
+    "database": "a trial takes its database away, production keeps it",
+    "concurrency": "concurrency needs a processor and THREADS",
+    "public": "who lets everybody in says so by a flag",
+    "balancer": "behind the balancer nobody walks round it, also no check",
+    "federation": "one repository is let in",
+    "members": "grants are single members",
+    "scheduler": "tokens for the function itself, deadlines of 15 s to 30 min",
+    "bundle": "no pulumi and no pytest in an archive",
+    "secrets": "secret values are read at run time",
+    "names": "names, durations and values within what Google takes",
+}
+# Traps outside the program, and the test that stands for a mistake there.
+ELSEWHERE: Mapping[str, tuple[str, str]] = {
+    "bootstrap": (
+        "tests/infra/test_mistakes.py",
+        "test_the_line_before_the_first_up_is_documented",
+    ),
+    "bundle": (
+        "tests/tools/test_bundle.py",
+        "test_an_archive_carries_no_tool_of_ours",
+    ),
+}
 
 MISTAKES = (
     # APIs and order
-    Mistake("an API is not switched on", "apis", '    "eventarc",\n', "", trap=True),
-    Mistake("signBlob's API is not switched on", "apis", '    "iamcredentials",\n', "", trap=True),
+    Mistake("an API is not switched on", "apis", '    "eventarc",\n', "", trap="apis"),
+    Mistake(
+        "signBlob's API is not switched on", "apis", '    "iamcredentials",\n', "", trap="signer"
+    ),
     Mistake(
         "destroying switches APIs off",
         "apis",
@@ -33,14 +75,14 @@ MISTAKES = (
         "apis",
         "depends_on=services + (after or [])",
         "depends_on=after or []",
-        trap=True,
+        trap="apis",
     ),
     Mistake(
         "creates are not tried again",
         "apis",
         "            hooks=self._hooks(),\n        )\n\n    def invoke",
         "        )\n\n    def invoke",
-        trap=True,
+        trap="hook",
     ),
     Mistake(
         "a keyword that does not exist",
@@ -60,49 +102,49 @@ MISTAKES = (
         "accounts",
         'for name in ("eventarc", "pubsub")',
         'for name in ("pubsub",)',
-        trap=True,
+        trap="eventarc-agent",
     ),
     Mistake(
         "Eventarc's agent has no role",
         "grants",
         '"roles/eventarc.serviceAgent"',
         '"roles/eventarc.viewer"',
-        trap=True,
+        trap="eventarc-agent",
     ),
     Mistake(
         "storage's agent may not publish",
         "grants",
         '        "agent:storage",\n        "roles/pubsub.publisher"',
         '        "agent:storage",\n        "roles/pubsub.viewer"',
-        trap=True,
+        trap="storage-agent",
     ),
     Mistake(
         "the trigger may not receive",
         "grants",
         '"roles/eventarc.eventReceiver", "project"',
         '"roles/eventarc.viewer", "project"',
-        trap=True,
+        trap="trigger-account",
     ),
     Mistake(
         "the signer may not sign as itself",
         "grants",
         '"roles/iam.serviceAccountTokenCreator"',
         '"roles/iam.serviceAccountUser"',
-        trap=True,
+        trap="signer",
     ),
     Mistake(
         "dead letters cannot be written",
         "grants",
         'yield Grant("agent:pubsub", "roles/pubsub.publisher", "topic", topic, why)',
         "pass",
-        trap=True,
+        trap="dead-letters",
     ),
     Mistake(
         "dead letters cannot be acknowledged",
         "grants",
         'yield Grant("agent:pubsub", "roles/pubsub.subscriber", "subscription", one.name, why)',
         "pass",
-        trap=True,
+        trap="dead-letters",
     ),
     Mistake(
         "nobody may push",
@@ -117,7 +159,11 @@ MISTAKES = (
         "pass",
     ),
     Mistake(
-        "an editor for convenience", "grants", '"roles/cloudbuild.builds.builder"', '"roles/editor"'
+        "an editor for convenience",
+        "grants",
+        '"roles/cloudbuild.builds.builder"',
+        '"roles/editor"',
+        trap="builder",
     ),
     Mistake("the database's role without its condition", "grants", "        _CONDITION,\n", ""),
     Mistake(
@@ -132,20 +178,21 @@ MISTAKES = (
         "accounts",
         '"pusher": "delivers',
         '"push": "delivers',
-        trap=True,
+        trap="names",
     ),
     Mistake(
         "a Binding instead of a Member",
         "buckets",
         "storage.BucketIAMMember(",
         "storage.BucketIAMBinding(",
+        trap="members",
     ),
     Mistake(
         "the invoker's role on the function",
         "cloud_functions",
         "cloudrunv2.ServiceIamMember(\n            f",
         "cloudfunctionsv2.FunctionIamMember(\n            f",
-        trap=True,
+        trap="trigger-account",
     ),
     # Buckets and the database
     Mistake(
@@ -153,7 +200,7 @@ MISTAKES = (
         "buckets",
         "            # The trigger's region, hence the function's: a bucket elsewhere raises no event there.\n            location=self._settings.region",
         '            location="us-central1"',
-        trap=True,
+        trap="region",
     ),
     Mistake(
         "a bucket that could be public",
@@ -179,16 +226,22 @@ MISTAKES = (
         "database",
         'f"{settings.backup_days * _DAY}s"',
         'f"{settings.backup_days}d"',
-        trap=True,
+        trap="names",
     ),
     Mistake(
         "the database stays behind",
         "database",
         '            deletion_policy="ABANDON" if kept else "DELETE",\n',
         "",
-        trap=True,
+        trap="database",
     ),
-    Mistake("no protection in production", "database", "protect=kept)", "protect=False)"),
+    Mistake(
+        "no protection in production",
+        "database",
+        "protect=kept)",
+        "protect=False)",
+        trap="database",
+    ),
     Mistake(
         "a required input is missing", "database", "            location_id=settings.region,\n", ""
     ),
@@ -204,21 +257,21 @@ MISTAKES = (
         "messaging",
         "[declared.dead_letter_topic].id",
         "[declared.dead_letter_topic].name",
-        trap=True,
+        trap="dead-letter-topic",
     ),
     Mistake(
         "a subscription that ends",
         "messaging",
         '            expiration_policy={"ttl": ""},\n',
         "",
-        trap=True,
+        trap="expiration",
     ),
     Mistake(
         "a duration without its s",
         "messaging",
         'minimum_backoff=f"{declared.min_backoff}s"',
         'minimum_backoff=f"{declared.min_backoff}"',
-        trap=True,
+        trap="names",
     ),
     Mistake(
         "a push without a token",
@@ -231,14 +284,14 @@ MISTAKES = (
         "schedules",
         'service_account_email=accounts.of["scheduler"].email, audience=uri',
         'service_account_email=accounts.of["scheduler"].email, audience="https://example.com"',
-        trap=True,
+        trap="scheduler",
     ),
     Mistake(
         "a deadline out of range",
         "schedules",
         "_SHORTEST, _LONGEST = 15, 1800",
         "_SHORTEST, _LONGEST = 5, 5",
-        trap=True,
+        trap="scheduler",
     ),
     Mistake(
         "an output in a text",
@@ -253,34 +306,34 @@ MISTAKES = (
         'schedule=f"0 {declared.cron}"',
     ),
     # Functions
-    Mistake("an unknown runtime", "cloud_functions", '"python312"', '"python3.12"', trap=True),
+    Mistake("an unknown runtime", "cloud_functions", '"python312"', '"python3.12"', trap="names"),
     Mistake(
         "an event that fails once is forgotten",
         "cloud_functions",
         '            retry_policy=(\n                "RETRY_POLICY_RETRY" if declared.trigger.retry else "RETRY_POLICY_DO_NOT_RETRY"\n            ),\n',
         "",
-        trap=True,
+        trap="trigger-account",
     ),
     Mistake(
         "concurrency on a part of a processor",
         "cloud_functions",
         'available_cpu=f"{declared.cpu:g}"',
         'available_cpu="0.5"',
-        trap=True,
+        trap="concurrency",
     ),
     Mistake(
         "no THREADS",
         "environment",
         'declared | {"THREADS": str(function.threads)}',
         "declared",
-        trap=True,
+        trap="concurrency",
     ),
     Mistake(
         "the build by the default account",
         "cloud_functions",
         '                service_account=accounts.of["builder"].name,\n',
         "",
-        trap=True,
+        trap="builder",
     ),
     Mistake(
         "all functions as one account",
@@ -299,14 +352,14 @@ MISTAKES = (
         "cloud_functions",
         "trigger_region=self._settings.region",
         'trigger_region="europe-west4"',
-        trap=True,
+        trap="region",
     ),
     Mistake(
         "functions do not wait for grants",
         "cloud_functions",
         "after=self._before(declared)",
         "after=[]",
-        trap=True,
+        trap="trigger-account",
     ),
     Mistake(
         "memory without a unit that exists",
@@ -325,47 +378,50 @@ MISTAKES = (
         "cloud_functions",
         '"ALLOW_INTERNAL_AND_GCLB" if self._settings.domain',
         '"ALLOW_ALL" if self._settings.domain',
-        trap=True,
+        trap="balancer",
     ),
     Mistake(
         "everybody may call although the flag is off",
         "cloud_functions",
         '            if grant.who != "allUsers" or settings.public_invocation\n',
         "",
+        trap="public",
     ),
     Mistake(
         "two resources of one name", "cloud_functions", 'f"archive-{declared.name}"', '"archive"'
     ),
     # Around
-    Mistake("two rules of one priority", "edge", "_limited(2000, ", "_limited(1000, ", trap=True),
+    Mistake(
+        "two rules of one priority", "edge", "_limited(2000, ", "_limited(1000, ", trap="names"
+    ),
     Mistake("an unknown action", "edge", '"deny(429)"', '"deny(425)"'),
     Mistake(
         "every repository may deploy",
         "delivery",
         "            attribute_condition=f'assertion.repository == \"{settings.repository}\"',\n",
         "",
-        trap=True,
+        trap="federation",
     ),
     Mistake(
         "an alert on a metric that nobody makes",
         "observability",
         '_own("snaptask_outbox_seconds")',
         '_own("snaptask_outbox_age")',
-        trap=True,
+        trap="new-metrics",
     ),
     Mistake(
         "a chart with an unknown field",
         "dashboard",
         '"plotType": "LINE"',
         '"plotTyp": "LINE"',
-        trap=True,
+        trap="names",
     ),
     Mistake(
         "a check that asks past the balancer",
         "observability",
         'labels={"host": host,',
         'labels={"host": "acme-prod.cloudfunctions.net",',
-        trap=True,
+        trap="balancer",
     ),
     Mistake(
         "a goal of more than all",
@@ -378,6 +434,116 @@ MISTAKES = (
         "schedules",
         "region=settings.region",
         "region=settings.location",
+    ),
+    Mistake(
+        "a grant that spreads ends the first up",
+        "retries",
+        '    "does not exist",\n',
+        "",
+        trap="hook",
+    ),
+    Mistake(
+        "what failed asynchronously is made twice",
+        "retries",
+        "        and not any(text in errors[0] for text in _LEFT_BEHIND)\n",
+        "",
+        trap="asynchronous",
+    ),
+    Mistake(
+        "storage's agent is asked for while storage is off",
+        "accounts",
+        ', opts=self._apis.invoke(self, "storage")',
+        "",
+        trap="storage-agent",
+    ),
+    Mistake(
+        "the trigger may not call",
+        "grants",
+        'yield Grant("trigger", invoker, "service", function.name, why)',
+        "pass",
+        trap="trigger-account",
+    ),
+    Mistake(
+        "the builder may not build",
+        "grants",
+        '"roles/cloudbuild.builds.builder"',
+        '"roles/cloudbuild.builds.viewer"',
+        trap="builder",
+    ),
+    Mistake(
+        "a signer signs as somebody else",
+        "environment",
+        "account_email(function.name, project)",
+        'account_email("auth", project)',
+        trap="signer",
+    ),
+    Mistake(
+        "a secret as environment",
+        "cloud_functions",
+        "            environment_variables=environment(declared, self._settings),\n",
+        "            environment_variables=environment(declared, self._settings),\n"
+        "            secret_environment_variables=[\n"
+        "                cloudfunctionsv2.FunctionServiceConfigSecretEnvironmentVariableArgs(\n"
+        '                    key="KEY", project_id="p", secret="signing-key", version="latest"\n'
+        "                )\n"
+        "            ],\n",
+        trap="secrets",
+    ),
+    # What only shows when the program runs as the CLI runs it
+    Mistake(
+        "resources that a preview does not know",
+        "__main__",
+        "Schedules(settings, apis, accounts, functions)\n",
+        'functions.uri("auth").apply(lambda _: Schedules(settings, apis, accounts, functions))\n',
+    ),
+    Mistake(
+        "nobody is told the address",
+        "__main__",
+        'pulumi.export("api", settings.base_url)\n',
+        "",
+    ),
+    Mistake(
+        "settings that the CLI does not hand over so",
+        "__main__",
+        "{**config.get_config_env(), **config.CONFIG.get()}",
+        "dict(config.CONFIG.get())",
+    ),
+    Mistake(
+        "modules that are not found from Pulumi's folder",
+        "__main__",
+        "sys.path.insert(0, str(Path(__file__).resolve().parents[1]))\n",
+        "",
+    ),
+    # Watching
+    Mistake(
+        "alerts do not wait for their metrics",
+        "observability",
+        "[*functions.of.values(), *metrics]",
+        "[*functions.of.values()]",
+        trap="new-metrics",
+    ),
+    Mistake(
+        "an alert that does not say what to do",
+        "observability",
+        """            documentation=monitoring.AlertPolicyDocumentationArgs(
+                content=entry.text, mime_type="text/markdown"
+            ),
+""",
+        "",
+    ),
+    Mistake(
+        "a burn rate over three days",
+        "observability",
+        "(1.0, 86_400, 7200)",
+        "(1.0, 259_200, 21_600)",
+        trap="names",
+    ),
+    Mistake(
+        "an objective of all",
+        "observability",
+        '"nothing-lost", "Uploads: none that was taken is lost", 0.9999',
+        '"nothing-lost", "Uploads: none that was taken is lost", 0.99999',
+        trap="names",
     ),
     Mistake(
         "a relative import", "__main__", "from infra.apis import APIs", "from .apis import APIs"

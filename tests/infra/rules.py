@@ -369,13 +369,33 @@ def watches(recording: Recording) -> Iterator[str]:
                 yield f"{one.name}: duration {threshold.get('duration')}"
     for one in recording.of("monitoring", "Slo"):
         if (
-            not 0 < one.inputs.get("goal", 0) < 1
+            not 0 < one.inputs.get("goal", 0) <= 0.9999
             or not 1 <= one.inputs.get("rollingPeriodDays", 28) <= 30
         ):
             yield f"{one.name}: goal {one.inputs.get('goal')}"
     for one in recording.of("monitoring", "UptimeCheckConfig"):
         if one.inputs.get("period") not in ("60s", "300s", "600s", "900s"):
             yield f"{one.name}: period {one.inputs.get('period')}"
+
+
+def tells_what_to_do(recording: Recording) -> Iterator[str]:
+    """Whoever is woken reads it in the mail; and a burn rate looks back over a day at most."""
+    for one in recording.of("monitoring", "AlertPolicy"):
+        if not one.inputs.get("documentation", {}).get("content"):
+            yield f"{one.name} does not say what to do"
+        for text in recording.texts(one.inputs):
+            for seconds in re.findall(r'select_slo_burn_rate\(".+", "(\d+)s"\)', text):
+                if int(seconds) > 86_400:
+                    yield f"{one.name} looks back over {seconds} s"
+
+
+def asks_agents_of_services_that_are_on(recording: Recording) -> Iterator[str]:
+    """Google makes a service's agent when the service is switched on."""
+    on = {str(one.inputs.get("service")): one.urn for one in recording.of("projects", "Service")}
+    for one in members(recording):
+        agent = str(one.inputs["member"]).endswith("@gs-project-accounts.iam.gserviceaccount.com")
+        if agent and on.get("storage.googleapis.com") not in recording.before(one):
+            yield f"{one.name} asks for storage's agent too early"
 
 
 def admits_one_repository(recording: Recording) -> Iterator[str]:
@@ -434,6 +454,8 @@ RULES: tuple[Rule, ...] = (
     keeps_data,
     stands_at_the_edge,
     watches,
+    tells_what_to_do,
+    asks_agents_of_services_that_are_on,
     admits_one_repository,
     names_what_can_exist,
 )

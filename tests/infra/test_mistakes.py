@@ -9,12 +9,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.fixtures.sources import ROOT
 from tests.infra import charts, rules, typed
-from tests.infra.mistakes import MISTAKES, Mistake
+from tests.infra.mistakes import ELSEWHERE, MISTAKES, TRAPS, Mistake
 from tests.infra.recordings import Recording, run
 from tests.infra.stacks import PROD
 
@@ -46,7 +47,9 @@ def test_every_mistake_is_caught(tmp_path: Path, capsys: pytest.CaptureFixture[s
         layers.append(
             {
                 "run": bool(one["error"]),
+                "engine": bool(unlike(one["preview"], recording)),
                 "schema": bool(one["schema"]),
+                "hook": bool(one["hook"]),
                 "rules": bool(rules.findings(recording) or charts.findings(recording)),
                 "types": any(f"{root.name}/" in line for line in types),
             }
@@ -55,6 +58,19 @@ def test_every_mistake_is_caught(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not any(layers[0].values()), "the program itself is found wrong"
     caught = zip(MISTAKES, layers[1:], strict=True)
     assert [one.name for one, by in caught if not any(by.values())] == []
+
+
+def unlike(preview: dict[str, Any], recording: Recording) -> list[str]:
+    """What a preview by the engine makes of the program, where it is not what was recorded."""
+    told = {tuple(one) for one in preview["names"]}
+    seen = {(one.type, one.name) for one in recording.resources}
+    return [
+        *([preview["error"]] if preview["error"] else []),
+        *preview["logged"],
+        *(str(one) for one in told ^ seen if not preview["error"] and not recording.error),
+        *(["no address"] if "api" not in preview["outputs"] else []),
+        *(["no hook"] if preview["hooks"] != ["first-deploy"] else []),
+    ]
 
 
 def report(layers: list[dict[str, bool]], capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,4 +105,17 @@ def made(mistake: Mistake, root: Path) -> Path:
 def test_there_are_enough_mistakes_and_no_two_are_one() -> None:
     assert len(MISTAKES) >= 40
     assert len({one.name for one in MISTAKES}) == len(MISTAKES)
-    assert sum(one.trap for one in MISTAKES) >= 25
+
+
+def test_every_trap_is_made_as_a_mistake_or_held_by_a_test_of_its_own() -> None:
+    made = {one.trap for one in MISTAKES} - {""}
+    assert made | ELSEWHERE.keys() == TRAPS.keys()
+    for file, name in ELSEWHERE.values():
+        assert f"def {name}(" in (ROOT / file).read_text()
+
+
+def test_the_line_before_the_first_up_is_documented() -> None:
+    wanted = [f"{one}.googleapis.com" for one in ("cloudresourcemanager", "serviceusage", "iam")]
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    line = f"gcloud services enable {' '.join(wanted)}\n"
+    assert -1 < page.find(line) < page.find("\npulumi up\n")

@@ -5,13 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra.retries import wait_before, worth_another_try
-
-SPREADING = [
-    "Error 403: Cloud Pub/Sub API has not been used in project 12345 before or it is disabled.",
-    "Error 400: Permission denied while using the Eventarc Service Agent.",
-    "Error 400: Service account fn-media@acme.iam.gserviceaccount.com does not exist.",
-    "Error 404: Cannot find metric that matches type = logging.googleapis.com/user/x",
-]
+from tests.infra.failures import LASTING, SPREADING
 
 
 @pytest.mark.parametrize("message", SPREADING)
@@ -21,15 +15,7 @@ def test_a_create_that_came_too_early_is_tried_again(message: str) -> None:
     assert not worth_another_try("delete", [message])
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        "Error 409: already exists",
-        "Error 400: Invalid value at 'runtime'",
-        "Error 403: The caller does not have permission",
-        "Error waiting to create function: the service agent does not exist",
-    ],
-)
+@pytest.mark.parametrize("message", LASTING)
 def test_what_lasts_or_left_something_behind_is_told_at_once(message: str) -> None:
     assert not worth_another_try("create", [message])
 
