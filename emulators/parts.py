@@ -65,7 +65,9 @@ def _platform(plan: Plan) -> list[str]:
 
 def _gateway(plan: Plan) -> list[str]:
     command = python("-m", "emulators.gateway", f"--host={HOST}")
-    command += [f"--port={plan.ports['gateway']}", f"--storage={plan.url('storage')}"]
+    command += [f"--port={plan.ports['gateway']}"]
+    stored = [f"{plan.url('storage')}/{plan.bucket(one.name)}/" for one in DECLARATION.buckets]
+    command += [f"--bucket={url}" for url in stored]
     routed = [function for function in DECLARATION.functions if function.route]
     return command + [f"--route={f.route}={plan.url(f.name)}" for f in routed]
 

@@ -25,6 +25,7 @@ from infra.observability import Observability
 from infra.schedules import Schedules
 from infra.secret_store import Secrets
 from infra.settings import read
+from infra.web_app import WebApp
 
 os.chdir(Path(__file__).resolve().parents[1])
 settings = read({**config.get_config_env(), **config.CONFIG.get()})
@@ -40,7 +41,9 @@ Schedules(settings, apis, accounts, functions)
 observability = Observability(settings, apis, functions)
 pulumi.export("api", settings.base_url)
 if settings.domain:
-    pulumi.export("address", Edge(settings, apis, functions).address)
+    # Both need allUsers, which an organisation may forbid.
+    web = WebApp(settings, apis) if settings.public_invocation else None
+    pulumi.export("address", Edge(settings, apis, functions, web).address)
 if settings.billing_account:
     Budget(settings, apis, observability.channels)
 if settings.repository:

@@ -1,7 +1,8 @@
 """The load balancer in front of a domain: the gateway's paths, HTTPS, and limits per address.
 
-Functions answer only through it then. Renditions stay on their signed URLs: they are private, live
-five minutes and are cached by the browser, so a CDN would need a second way to sign.
+Functions answer only through it then, and the web app stands beside them under one origin.
+Renditions stay on their signed URLs: they are private, live five minutes and are cached by the
+browser, so a CDN would need a second way to sign.
 """
 
 from __future__ import annotations
@@ -12,18 +13,26 @@ from pulumi_gcp import compute
 from infra.apis import APIs
 from infra.cloud_functions import Functions
 from infra.declaration import DECLARATION, Function
+from infra.pages import PLACES
 from infra.settings import Settings
+from infra.web_app import WebApp
 
 # Requests a minute from one address: a page of pictures takes about 60, a family shares one.
 _PER_MINUTE = 600
 # Signing in costs a core 22 ms; nobody types faster than this.
 _SIGN_IN_PER_MINUTE = 30
 _EVERYBODY = 2_147_483_647
+_Rule = compute.URLMapPathMatcherRouteRuleArgs
+_Match = compute.URLMapPathMatcherRouteRuleMatchRuleArgs
+_Rewrite = compute.URLMapPathMatcherRouteRuleRouteActionUrlRewriteArgs
 
 
 class Edge(pulumi.ComponentResource):
-    def __init__(self, settings: Settings, apis: APIs, functions: Functions) -> None:
+    def __init__(
+        self, settings: Settings, apis: APIs, functions: Functions, web: WebApp | None
+    ) -> None:
         super().__init__("snaptask:infra:Edge", "edge")
+        self._web = web
         self._settings = settings
         self._apis = apis
         self._functions = functions
@@ -82,26 +91,13 @@ class Edge(pulumi.ComponentResource):
     def _urls(
         self, routed: list[Function], backends: dict[str, compute.BackendService]
     ) -> compute.URLMap:
-        """/api/<route>/rest reaches the function as /rest, as the local gateway does it."""
-        rules = [
-            compute.URLMapPathMatcherRouteRuleArgs(
-                priority=number,
-                service=backends[one.name].id,
-                match_rules=[
-                    compute.URLMapPathMatcherRouteRuleMatchRuleArgs(
-                        prefix_match=f"/api/{one.route}/"
-                    )
-                ],
-                route_action=compute.URLMapPathMatcherRouteRuleRouteActionArgs(
-                    url_rewrite=compute.URLMapPathMatcherRouteRuleRouteActionUrlRewriteArgs(
-                        path_prefix_rewrite="/"
-                    )
-                ),
-            )
-            for number, one in enumerate(routed, start=1)
-        ]
         # What no rule takes is 404 by the first function, in the API's own error shape.
         default = backends[routed[0].name].id
+        rules = [_to_function(one, backends[one.name].id) for one in routed]
+        if self._web:
+            rules += _to_web_app(self._web, default)
+        for number, rule in enumerate(rules, start=1):
+            rule.priority = number
         return compute.URLMap(
             "edge-urls",
             default_service=default,
@@ -159,6 +155,62 @@ class Edge(pulumi.ComponentResource):
             load_balancing_scheme="EXTERNAL_MANAGED",
             opts=self._apis.options(self, "compute"),
         )
+
+
+def _to_function(declared: Function, service: pulumi.Input[str]) -> _Rule:
+    """/api/<route>/rest reaches the function as /rest, as the local gateway does it."""
+    return _rule(
+        service,
+        _Match(prefix_match=f"/api/{declared.route}/"),
+        rewrite=_Rewrite(path_prefix_rewrite="/"),
+    )
+
+
+def _to_web_app(web: WebApp, default: pulumi.Input[str]) -> list[_Rule]:
+    """The app's places are its page, other paths below / are files. A bucket that may not be listed
+    answers 403 for what it does not have; the visitor gets the page, which says that there is no
+    such place, with a 404."""
+    fixed = [place for place in PLACES if "{" not in place]
+    templates = [place for place in PLACES if "{" in place]
+    missing = compute.URLMapPathMatcherRouteRuleCustomErrorResponsePolicyArgs(
+        error_service=web.backend.self_link,
+        error_response_rules=[
+            compute.URLMapPathMatcherRouteRuleCustomErrorResponsePolicyErrorResponseRuleArgs(
+                match_response_codes=["4xx"], path=web.page, override_response_code=404
+            )
+        ],
+    )
+    return [
+        _rule(web.backend.id, _Match(full_path_match="/api/docs")),
+        _rule(default, _Match(prefix_match="/api/"), _Match(full_path_match="/health")),
+        _rule(
+            web.backend.id,
+            *(_Match(full_path_match=place) for place in fixed),
+            rewrite=_Rewrite(path_prefix_rewrite=web.page),
+        ),
+        _rule(
+            web.backend.id,
+            *(_Match(path_template_match=place) for place in templates),
+            rewrite=_Rewrite(path_template_rewrite=web.page),
+        ),
+        _rule(web.backend.id, _Match(prefix_match="/"), missing=missing),
+    ]
+
+
+def _rule(
+    service: pulumi.Input[str],
+    *matches: _Match,
+    rewrite: _Rewrite | None = None,
+    missing: compute.URLMapPathMatcherRouteRuleCustomErrorResponsePolicyArgs | None = None,
+) -> _Rule:
+    action = compute.URLMapPathMatcherRouteRuleRouteActionArgs(url_rewrite=rewrite)
+    return _Rule(
+        priority=0,
+        service=service,
+        match_rules=list(matches),
+        route_action=action if rewrite else None,
+        custom_error_response_policy=missing,
+    )
 
 
 def _from_everywhere() -> compute.SecurityPolicyRuleMatchArgs:

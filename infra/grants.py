@@ -56,6 +56,7 @@ def grants(declared: Declaration = DECLARATION) -> tuple[Grant, ...]:
         *_of_google(declared),
         *(one for function in declared.functions for one in _of_function(function, declared)),
         *_of_callers(declared),
+        *_of_visitors(),
     )
 
 
@@ -141,6 +142,11 @@ def _of_callers(declared: Declaration) -> Iterator[Grant]:
         if function.kind == "http":
             why = "anybody; the function itself asks who it is (only with publicInvocation)"
             yield Grant("allUsers", invoker, "service", function.name, why)
+
+
+def _of_visitors() -> Iterator[Grant]:
+    why = "loads the app's files by their names; there is no list of them (with domain and flag)"
+    yield Grant("allUsers", "roles/storage.legacyObjectReader", "bucket", "web", why)
 
 
 def table() -> str:

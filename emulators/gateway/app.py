@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from emulators.plan import ROOT
+from infra.pages import ASKED_AGAIN, PAGE, PLACES, page_files, page_headers
 
 WEB = ROOT / "web" / "dist"
 DOCUMENT = ROOT / "docs" / "openapi.json"
@@ -39,29 +40,28 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# The app's own places: all of them are its one page, which looks at the path itself.
-_PLACES = ("/", "/tasks/{id}", "/join/{token}", "/media", "/media/{id}", "/trash", "/account")
-# The build puts a hash of its content into an asset's name.
-_FOREVER = "public, max-age=31536000, immutable"
 _FUNCTIONS: web.AppKey[Mapping[str, str]] = web.AppKey("functions")
 _CLIENT: web.AppKey[aiohttp.ClientSession] = web.AppKey("client")
 
 
-def make_app(functions: Mapping[str, str], *, storage: str, pages: Path = WEB) -> web.Application:
-    """`functions` maps a prefix below /api to a function's URL; `storage` is where pages send
-    and fetch pictures."""
+def make_app(
+    functions: Mapping[str, str], *, buckets: Sequence[str], pages: Path = WEB
+) -> web.Application:
+    """`functions` maps a prefix below /api to a function's URL; `buckets` are the URLs below
+    which pages send and fetch pictures."""
     app = web.Application(client_max_size=_LARGEST, middlewares=[_safely])
     app[_FUNCTIONS] = functions
     app.cleanup_ctx.append(_client)
     app.router.add_get("/health", _health)
     app.router.add_get("/api/docs", _document)
     app.router.add_route("*", "/api/{rest:(?s:.+)}", _forward)
-    headers = _page_headers(storage)
-    for name, file in _files(pages):
-        kept = {"Cache-Control": _FOREVER} if name.startswith("/assets/") else {}
-        app.router.add_get(name, _page(file, headers | kept))
-    for place in _PLACES:
-        app.router.add_get(place, _page(pages / "index.html", headers))
+    headers = page_headers(buckets)
+    # A fixed list, so that no path of a request is ever joined.
+    for file in page_files(pages):
+        kept = {**headers, "Content-Type": file.kind, "Cache-Control": file.caching}
+        app.router.add_get(f"/{file.name}", _page(file.path, kept))
+    for place in PLACES:
+        app.router.add_get(place, _page(pages / PAGE, {**headers, "Cache-Control": ASKED_AGAIN}))
     app.router.add_route("*", "/{path:(?s:.*)}", _missing)
     return app
 
@@ -181,13 +181,6 @@ def _problem(status: int, headers: Mapping[str, str] | None = None) -> web.Respo
     return web.Response(body=body, status=status, headers={**fixed, **(headers or {})})
 
 
-def _files(pages: Path) -> list[tuple[str, Path]]:
-    """The web app's files by their path; a fixed list, so no path of a request is ever joined."""
-    names = [file.relative_to(pages) for file in pages.rglob("*") if file.is_file()]
-    # What begins with a dot is the build's own.
-    return [(f"/{name}", pages / name) for name in names if not str(name).startswith(".")]
-
-
 def _page(file: Path, headers: Mapping[str, str]) -> Handler:
     async def page(request: web.Request) -> web.StreamResponse:
         if not file.is_file():
@@ -197,25 +190,3 @@ def _page(file: Path, headers: Mapping[str, str]) -> Handler:
         return web.FileResponse(file, headers=headers)
 
     return page
-
-
-def _page_headers(storage: str) -> dict[str, str]:
-    """The page's scripts talk to the API and to the bucket; nothing else may be loaded."""
-    policy = (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        f"img-src 'self' blob: {storage}",
-        "worker-src 'self'",
-        f"connect-src 'self' {storage}",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
-    return {
-        "Content-Security-Policy": "; ".join(policy),
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        # Asked again every time, answered 304 as long as the file stands.
-        "Cache-Control": "no-cache",
-    }

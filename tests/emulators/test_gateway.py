@@ -21,7 +21,7 @@ from emulators.gateway.app import WEB, make_app
 from tests.fixtures.emulated import free_port
 
 pytestmark = pytest.mark.asyncio
-STORAGE = "http://127.0.0.1:3900"
+BUCKETS = ["http://127.0.0.1:3900/inbox/", "http://127.0.0.1:3900/renditions/"]
 
 
 async def echo(request: web.Request) -> web.StreamResponse:
@@ -55,7 +55,7 @@ async def gateway(pages: Path = WEB, **routes: str) -> AsyncIterator[TestClient[
     app.router.add_route("*", "/{path:(?s:.*)}", echo)
     async with TestServer(app) as function:
         routes = routes or {"tasks": str(function.make_url("")).rstrip("/")}
-        async with TestClient(TestServer(make_app(routes, storage=STORAGE, pages=pages))) as client:
+        async with TestClient(TestServer(make_app(routes, buckets=BUCKETS, pages=pages))) as client:
             yield client
 
 
@@ -215,7 +215,7 @@ async def test_the_page_may_load_nothing_of_anybody_else(pages: Path) -> None:
         assert answer.content_type == "text/html"
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
-        assert f"connect-src 'self' {STORAGE}" in policy
+        assert f"connect-src 'self' {' '.join(BUCKETS)};" in policy
 
 
 async def test_every_place_of_the_app_is_its_page_and_no_other_path_is(pages: Path) -> None:

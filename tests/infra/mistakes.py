@@ -548,4 +548,54 @@ MISTAKES = (
     Mistake(
         "a relative import", "__main__", "from infra.apis import APIs", "from .apis import APIs"
     ),
+    # The web app
+    Mistake(
+        "everybody may list the app's bucket",
+        "grants",
+        '"roles/storage.legacyObjectReader"',
+        '"roles/storage.objectViewer"',
+    ),
+    Mistake(
+        "scripts are told to be plain text",
+        "pages",
+        '"text/javascript; charset=utf-8"',
+        '"text/plain; charset=utf-8"',
+    ),
+    Mistake(
+        "the page is cached for an hour",
+        "pages",
+        'ASKED_AGAIN = "no-cache"',
+        'ASKED_AGAIN = "public, max-age=3600"',
+    ),
+    Mistake(
+        "the app's pages may load anything",
+        "web_app",
+        '            custom_response_headers=[f"{name}: {text}" for name, text in _headers(settings)],\n',
+        "",
+    ),
+    Mistake("a place of the app is forgotten", "pages", ' "/trash",', ""),
+    Mistake(
+        "a new app takes the old one's files away",
+        "web_app",
+        "retain_on_delete=True",
+        "retain_on_delete=False",
+    ),
+    Mistake(
+        "the app's page is replaced in place",
+        "web_app",
+        'f"index-{digest}.html"',
+        '"index.html"',
+    ),
+    Mistake(
+        "the app stands before the API",
+        "edge",
+        "rules += _to_web_app(self._web, default)",
+        "rules[:0] = _to_web_app(self._web, default)",
+    ),
+    Mistake(
+        "the map is switched before the files are there",
+        "web_app",
+        "after=list(stored.values())",
+        "after=[]",
+    ),
 )

@@ -103,6 +103,7 @@ def described(urn: str, request: Any) -> dict[str, Any]:
         "dependencies": sorted(request.dependencies),
         "property_dependencies": properties,
         "protect": request.protect,
+        "retained": request.retainOnDelete,
         "on_error": list(request.hooks.on_error),
     }
 

@@ -28,6 +28,7 @@ class Resource:
     dependencies: Sequence[str]
     property_dependencies: Mapping[str, Sequence[str]]
     protect: bool
+    retained: bool
     on_error: Sequence[str]
 
     @property

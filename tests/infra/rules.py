@@ -20,6 +20,7 @@ from tests.infra.deliveries import (
     keeps_time,
 )
 from tests.infra.recordings import Recording, Resource, granted, members, uri_of
+from tests.infra.site import serves_the_app
 
 Rule = Callable[[Recording], Iterator[str]]
 _APIS = {
@@ -122,7 +123,8 @@ def grants_little(recording: Recording) -> Iterator[str]:
 
 
 def lets_everybody_in_only_where_meant(recording: Recording) -> Iterator[str]:
-    """Only HTTP functions, which ask for a token themselves, and only with the flag."""
+    """Only HTTP functions, which ask for a token themselves, and the app's files, which may be
+    read and not listed; and only with the flag."""
     private = {
         one.inputs.get("name")
         for one in recording.of("cloudfunctionsv2", "Function")
@@ -132,12 +134,19 @@ def lets_everybody_in_only_where_meant(recording: Recording) -> Iterator[str]:
     for one in members(recording):
         if one.inputs["member"] not in _EVERYBODY:
             continue
-        if one.kind != "ServiceIamMember" or one.inputs.get("role") != INVOKER:
+        if one.kind == "BucketIAMMember" and _is_the_apps(one.inputs.get("bucket")):
+            if one.inputs.get("role") != "roles/storage.legacyObjectReader":
+                yield f"{one.name}: everybody is {one.inputs.get('role')}"
+        elif one.kind != "ServiceIamMember" or one.inputs.get("role") != INVOKER:
             yield f"{one.name} opens {one.type}"
         elif one.inputs.get("name") in private:
             yield f"{one.name} opens a function of the platform's"
         if recording.config["snaptask:publicInvocation"] != "true":
             yield f"{one.name} although publicInvocation is off"
+
+
+def _is_the_apps(bucket: object) -> bool:
+    return str(bucket).endswith("-web")
 
 
 def _called_by_platform(recording: Recording) -> Iterator[Resource]:
@@ -159,8 +168,9 @@ def keeps_buckets_private(recording: Recording) -> Iterator[str]:
     """Uniform access, enforced prevention, one region, and a bucket's name that can exist."""
     region = recording.config["gcp:region"]
     for one in recording.of("storage", "Bucket"):
-        if one.inputs.get("publicAccessPrevention") != "enforced":
-            yield f"{one.name} could be public"
+        wanted = "inherited" if _is_the_apps(one.inputs.get("name")) else "enforced"
+        if one.inputs.get("publicAccessPrevention") != wanted:
+            yield f"{one.name}: public access prevention is not {wanted}"
         if one.inputs.get("uniformBucketLevelAccess") is not True:
             yield f"{one.name} has object ACLs"
         if str(one.inputs.get("location")).lower() != region:
@@ -290,7 +300,7 @@ def keeps_data(recording: Recording) -> Iterator[str]:
     for one in recording.resources:
         lasting = one.custom and (
             one.kind in ("Database", "Secret", "Topic")
-            or (one.kind == "Bucket" and not one.name.endswith("sources"))
+            or (one.kind == "Bucket" and one.name not in ("bucket-sources", "bucket-web"))
         )
         if lasting and one.name != "topic-budget" and one.protect != production:
             yield f"{one.name}: protect is {one.protect}"
@@ -453,6 +463,7 @@ RULES: tuple[Rule, ...] = (
     keeps_time,
     keeps_data,
     stands_at_the_edge,
+    serves_the_app,
     watches,
     tells_what_to_do,
     asks_agents_of_services_that_are_on,

@@ -13,7 +13,8 @@ def test_the_document_is_the_list() -> None:
 
 
 def test_a_function_may_do_something_with_each_bucket_it_is_told_of_and_with_no_other() -> None:
-    granted = {(one.who, one.on) for one in grants() if one.kind == "bucket"}
+    listed = [one for one in grants() if one.kind == "bucket"]
+    granted = {(one.who, one.on) for one in listed if one.who != "allUsers"}
     told = {
         (account_id(function.name), bucket.name)
         for function in DECLARATION.functions
@@ -29,9 +30,13 @@ def test_no_grant_comes_twice_and_each_says_why() -> None:
     assert all(one.why for one in grants())
 
 
-def test_everybody_is_let_in_to_functions_that_ask_who_it_is_and_nowhere_else() -> None:
-    public = {one.on for one in grants() if "all" in one.who and one.who.startswith("all")}
-    assert public == {one.name for one in DECLARATION.functions if one.kind == "http"}
+def test_everybody_gets_to_functions_that_ask_who_it_is_and_to_the_apps_files_only() -> None:
+    public = {(one.kind, one.on, one.role) for one in grants() if one.who.startswith("all")}
+    asking = [one.name for one in DECLARATION.functions if one.kind == "http"]
+    assert public == {
+        ("bucket", "web", "roles/storage.legacyObjectReader"),
+        *(("service", name, "roles/run.invoker") for name in asking),
+    }
 
 
 def test_only_google_itself_the_build_and_the_trigger_hold_a_role_on_the_whole_project() -> None:

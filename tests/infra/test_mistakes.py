@@ -86,7 +86,7 @@ def report(layers: list[dict[str, bool]], capsys: pytest.CaptureFixture[str]) ->
 def tree(root: Path) -> Path:
     """The project with an infra of its own; the rest is the real one."""
     shutil.copytree(ROOT / "infra", root / "infra", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("functions", "shared", "tools", "constraints.txt"):
+    for name in ("functions", "shared", "tools", "web", "docs", "constraints.txt"):
         (root / name).symlink_to(ROOT / name)
     (ROOT / ".cache" / "bundles").mkdir(parents=True, exist_ok=True)
     (root / ".cache").mkdir()
