@@ -7,12 +7,13 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from tests.fixtures import venvs
 from tests.fixtures.sources import ROOT
+from tools import web
 
 HERE = Path(__file__).parent
 
@@ -94,6 +95,7 @@ def python() -> Path:
 
 
 def run(script: str, *arguments: str, told: Any, root: Path = ROOT) -> Any:
+    _build_the_app()
     environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [python(), HERE / script, *arguments],
@@ -107,6 +109,12 @@ def run(script: str, *arguments: str, told: Any, root: Path = ROOT) -> Any:
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout)
+
+
+@cache
+def _build_the_app() -> None:
+    """The program puts web/dist into a bucket, and refuses one that is not of these sources."""
+    web.build()
 
 
 def recorded(config: Mapping[str, str], stack: str = "dev", root: Path = ROOT) -> Recording:
