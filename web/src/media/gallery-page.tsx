@@ -1,8 +1,8 @@
-// All media in justified rows, newest first. A page of them is one album of its own, which the
-// browser may skip while it is out of sight, so that thousands scroll smoothly.
+// All media in justified rows, newest first. A page of them is one album of its own; far out of
+// sight it is as high as before and empty, so that thousands scroll smoothly.
 
 import { useQueryClient } from "@tanstack/react-query";
-import { lazy, memo, Suspense, useCallback, useEffect, useRef, useState } from "react";
+import { lazy, memo, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { RowsPhotoAlbum } from "react-photo-album";
 import "react-photo-album/rows.css";
 import { useLocation, useSearch } from "wouter";
@@ -13,7 +13,9 @@ import { DropZone, FileInput } from "../uploads/drop-zone";
 import { add } from "../uploads/queue";
 import { reasonWords } from "../uploads/tray";
 import styles from "./media.module.css";
-import { bytes, download, trash, useMedia, useUsage } from "./queries";
+import { useNear, useWidth } from "./near";
+import type { MediaPage, Wanted } from "./pages";
+import { bytes, download, trash, useFreshPage, useMedia, useUsage } from "./queries";
 import { Thumb } from "./thumb";
 
 const Lightbox = lazy(() => import("./lightbox"));
@@ -25,7 +27,9 @@ export default function GalleryPage({ open }: { open: string | undefined }) {
   const [, go] = useLocation();
   const search = useSearch();
   const type = (["image", "document"] as const).find((one) => search === `type=${one}`);
-  const media = useMedia(type ? { type } : {});
+  const wanted = useMemo<Wanted>(() => (type ? { type } : {}), [type]);
+  const media = useMedia(wanted);
+  const [place, width] = useWidth();
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const items = media.data?.pages.flatMap((page) => page.items) ?? [];
   const choose = useCallback((id: string) => setChosen((before) => {
@@ -61,9 +65,11 @@ export default function GalleryPage({ open }: { open: string | undefined }) {
         </div>
       ) : null}
       {media.isSuccess && items.length === 0 ? <p className={styles.hint}>No pictures yet. Drop some here.</p> : null}
-      {media.data?.pages.map((page) => (
-        <Album key={page.items[0]?.id ?? "none"} items={page.items} chosen={chosen} choose={choose} show={show} />
-      ))}
+      <div ref={place}>
+        {width ? media.data?.pages.map((page, at) => (
+          <Album key={(media.data.pageParams[at] as string | undefined) ?? "first"} wanted={wanted} at={at} page={page} width={width} chosen={chosen} choose={choose} show={show} />
+        )) : null}
+      </div>
       <More more={media.hasNextPage && !media.isFetchingNextPage} load={() => void media.fetchNextPage()} />
       {open ? (
         <Suspense>
@@ -98,7 +104,10 @@ function Usage() {
 }
 
 interface AlbumProps {
-  items: readonly Medium[];
+  wanted: Wanted;
+  at: number;
+  page: MediaPage;
+  width: number;
   chosen: ReadonlySet<string>;
   choose: (id: string) => void;
   show: (id: string) => void;
@@ -107,22 +116,30 @@ interface AlbumProps {
 /** What has no dimensions yet, or never will, stands in a square. */
 const SQUARE = { width: 320, height: 320 };
 
-const Album = memo(function Album({ items, chosen, choose, show }: AlbumProps) {
-  const photos = items.map((medium) => ({
+const Album = memo(function Album({ wanted, at, page, width, chosen, choose, show }: AlbumProps) {
+  const [placeRef, isNear, height] = useNear(width);
+  useFreshPage(wanted, at, page, isNear);
+  const photos = page.items.map((medium) => ({
     key: medium.id, src: medium.thumbnailUrl ?? "", alt: medium.fileName, medium,
     width: medium.width ?? SQUARE.width, height: medium.height ?? SQUARE.height,
   }));
+  const setHeight = (element: HTMLElement | null) => {
+    if (element) element.style.height = isNear ? "" : `${height}px`;
+    placeRef.current = element;
+  };
   return (
-    <section className={styles.album} aria-label="Pictures">
-      <RowsPhotoAlbum
-        photos={photos} targetRowHeight={180} spacing={8} rowConstraints={{ singleRowMaxHeight: 240 }}
-        defaultContainerWidth={Math.min(1120, window.innerWidth - 32)}
-        render={{
-          photo: (_, { photo, width, height }) => (
-            <Tile key={photo.key} medium={photo.medium} width={width} height={height} isChosen={chosen.has(photo.key)} choose={choose} show={show} />
-          ),
-        }}
-      />
+    <section ref={setHeight} className={styles.album} aria-label={at ? `Pictures, page ${at + 1}` : "Pictures"}>
+      {isNear ? (
+        <RowsPhotoAlbum
+          photos={photos} targetRowHeight={180} spacing={8} rowConstraints={{ singleRowMaxHeight: 240 }}
+          defaultContainerWidth={width}
+          render={{
+            photo: (_, { photo, width: wide, height: high }) => (
+              <Tile key={photo.key} medium={photo.medium} width={wide} height={high} isChosen={chosen.has(photo.key)} choose={choose} show={show} />
+            ),
+          }}
+        />
+      ) : null}
     </section>
   );
 });

@@ -1,33 +1,38 @@
-import { type QueryClient, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { type QueryClient, useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useEffect } from "react";
 
-import { api, body, isComing, type Medium, type MediumDetail } from "../api/client";
+import { api, body, type MediumDetail } from "../api/client";
 import { tell, tellProblem } from "../ui/notices";
+import { keepFirst, type MediaPage, pageOf, renewPage, dueIn, type Wanted, without } from "./pages";
 import { saveFrom } from "./save";
 
-export interface MediaPage {
-  items: Medium[];
-  nextCursor: string | null;
-}
-
-export interface Wanted {
-  state?: "trashed" | "ready" | "rejected";
-  type?: "image" | "document";
-}
-
 export function useMedia(wanted: Wanted) {
+  const client = useQueryClient();
+  const key = JSON.stringify(wanted);
+  useEffect(() => () => keepFirst(client, JSON.parse(key) as Wanted), [client, key]);
   return useInfiniteQuery({
     queryKey: ["media", wanted],
-    queryFn: ({ pageParam, signal }) =>
-      body(api.GET("/api/media", {
-        params: { query: { ...wanted, limit: 100, ...(pageParam ? { cursor: pageParam } : {}) } },
-        signal,
-      })) as Promise<MediaPage>,
+    queryFn: ({ pageParam, signal }) => pageOf(wanted, pageParam, signal),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page: MediaPage) => page.nextCursor ?? undefined,
-    // Links live five minutes; what is on its way is looked at more often.
-    refetchInterval: ({ state }) =>
-      state.data?.pages.some((page) => page.items.some(isComing)) ? 2000 : 240_000,
   });
+}
+
+/** Keeps a page fresh while it is in sight. */
+export function useFreshPage(wanted: Wanted, at: number, page: MediaPage, isSeen: boolean): void {
+  const client = useQueryClient();
+  useEffect(() => {
+    if (!isSeen) return undefined;
+    let timer = 0;
+    const look = (after: number) => {
+      timer = window.setTimeout(() => {
+        // The next look follows from what it brings; without an answer, a while later.
+        renewPage(client, wanted, at).catch(() => look(5000));
+      }, after);
+    };
+    look(dueIn(page));
+    return () => clearTimeout(timer);
+  }, [client, wanted, at, page, isSeen]);
 }
 
 export function useMedium(id: string | undefined, task?: string) {
@@ -51,6 +56,7 @@ const refresh = (client: QueryClient) =>
     client.invalidateQueries({ queryKey: [key] })));
 
 export async function trash(client: QueryClient, ids: string[]): Promise<void> {
+  without(client, ids);
   if (!(await each(client, "/api/media/bulk-trash", ids))) return;
   const words = ids.length === 1 ? "The picture is in the trash." : `${ids.length} are in the trash.`;
   tell(words, () => void restore(client, ids));

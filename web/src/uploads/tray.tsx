@@ -3,6 +3,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useSyncExternalStore } from "react";
 
+import { renewNewest } from "../media/pages";
 import { isOver, type Phase } from "./model";
 import { again, current, dismiss, subscribe } from "./queue";
 import type { Upload } from "./upload";
@@ -56,7 +57,7 @@ export function UploadTray() {
   const done = uploads.filter(({ phase }) => phase.name === "ready" || phase.name === "rejected").length;
   const announced = uploads.filter((upload) => upload.mediaId).length;
   useEffect(() => {
-    void client.invalidateQueries({ queryKey: ["media"] });
+    void renewNewest(client);
     void client.invalidateQueries({ queryKey: ["task"] });
     void client.invalidateQueries({ queryKey: ["usage"] });
   }, [client, done, announced]);
