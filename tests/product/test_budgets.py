@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.fixtures.product import Product, Snapshot
-from tests.product.operations import OPERATIONS, Scene, send
+from tests.product.operations import OPERATIONS, OTHER, PICTURE, Scene, send
 
 LONG = 20
 
@@ -166,3 +166,14 @@ def test_a_long_list_takes_no_more_round_trips(
     long: tuple[Scene, Snapshot], short: tuple[Scene, Snapshot], name: str
 ) -> None:
     assert spent(long, name).trips == spent(short, name).trips
+
+
+def test_an_upload_keeps_to_its_budget_from_its_announcement_to_the_last_event() -> None:
+    """What docs/deploy.md reckons with. The sweeps of this one upload are in it; events reach all
+    functions that listen, of which the cloud's filter leaves activity."""
+    product = Counted()
+    ada = product.person()
+    ada.medium(PICTURE)
+    product.spent = Spent(0, 0, 0)
+    ada.medium(OTHER)
+    assert product.spent == Spent(16, 9, 15)
