@@ -21,15 +21,15 @@ from functools import lru_cache
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
-import urllib3
-
 from shared.access_token import AccessTokens, MetadataTokens
 from shared.deadline import left
 from shared.errors import Unavailable
+from shared.kept_http import KeptHTTP, NoAnswer
 
 _ALGORITHM = "GOOG4-RSA-SHA256"
 # Seconds. signBlob answers in 30-60 ms; one lost answer fits into what a person waits for.
 _CONNECT, _READ = 1.0, 2.0
+_JSON = {"Content-Type": "application/json"}
 # Calls to signBlob at a time, for pages of pictures; also the connections kept.
 PARALLEL = 8
 READ_EXPIRY = timedelta(minutes=5)
@@ -53,8 +53,7 @@ class IAMBlobSigner:
     def __init__(self, email: str, endpoint: str, tokens: AccessTokens | None = None) -> None:
         self.email = email
         self._path = f"/v1/projects/-/serviceAccounts/{quote(email)}:signBlob"
-        # One host's pool, not a manager of pools: a tenth of the CPU of signing an upload.
-        self._pool = urllib3.connection_from_url(endpoint, maxsize=PARALLEL, retries=False)
+        self._http = KeptHTTP(endpoint, PARALLEL)
         self._tokens = tokens or MetadataTokens()
 
     def sign(self, content: bytes) -> bytes:
@@ -64,17 +63,16 @@ class IAMBlobSigner:
             seconds = left(_READ)
             if not seconds:
                 break
-            timeout = urllib3.Timeout(connect=min(_CONNECT, seconds), read=seconds)
             try:
-                headers = {"Authorization": f"Bearer {self._tokens.token()}"}
-                answer = self._pool.urlopen(
-                    "POST", self._path, body=body, headers=headers, timeout=timeout
+                headers = {**_JSON, "Authorization": f"Bearer {self._tokens.token()}"}
+                status, answer = self._http.post(
+                    self._path, body, headers, connect=_CONNECT, whole=seconds
                 )
-                if answer.status == 200:
-                    return base64.b64decode(json.loads(answer.data)["signedBlob"], validate=True)
-                if answer.status < 500 and answer.status != 429:
+                if status == 200:
+                    return base64.b64decode(json.loads(answer)["signedBlob"], validate=True)
+                if status < 500 and status != 429:
                     break
-            except urllib3.exceptions.HTTPError:
+            except NoAnswer:
                 if last:
                     break
             except (ValueError, KeyError, TypeError, binascii.Error):
