@@ -102,11 +102,11 @@ def test_an_upload_that_was_cut_goes_on_after_a_reload(troubled: Page) -> None:
     assert len(content) <= sum(sent) <= len(content) + 2 * MIB
 
 
-def test_a_file_that_is_no_picture_is_refused_in_words(wide: Page) -> None:
-    wide.get_by_role("link", name="Pictures").click()
-    place = wide.get_by_role("heading", name="Pictures")
-    give(wide, "drop", place, ("fence.jpg", "image/jpeg", b"MZ\x90\x00 this is a program"))
-    tray = wide.get_by_role("region", name="Uploads")
+def test_a_file_that_is_no_picture_is_refused_in_words(page: Page) -> None:
+    page.get_by_role("link", name="Pictures").click()
+    place = page.get_by_role("heading", name="Pictures")
+    give(page, "drop", place, ("fence.jpg", "image/jpeg", b"MZ\x90\x00 this is a program"))
+    tray = page.get_by_role("region", name="Uploads")
     expect(tray).to_contain_text("This kind of file is not taken.")
 
 
@@ -141,14 +141,14 @@ def test_a_stale_write_is_told_and_nothing_is_lost(troubled: Page, stack: Stack)
     expect(other.get_by_label("Title")).to_have_value("Mine")
 
 
-def test_a_deletion_can_be_undone(wide: Page) -> None:
-    add_task(wide)
-    wide.get_by_role("button", name="Delete Paint the fence").click()
-    expect(task(wide, "Paint the fence")).to_have_count(0)
-    wide.get_by_role("button", name="Undo").click()
-    expect(task(wide, "Paint the fence")).to_be_visible()
-    wide.reload()
-    expect(task(wide, "Paint the fence")).to_be_visible()
+def test_a_deletion_can_be_undone(page: Page) -> None:
+    add_task(page)
+    page.get_by_role("button", name="Delete Paint the fence").click()
+    expect(task(page, "Paint the fence")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(task(page, "Paint the fence")).to_be_visible()
+    page.reload()
+    expect(task(page, "Paint the fence")).to_be_visible()
 
 
 def test_a_deletion_holds_although_the_page_is_left_at_once(wide: Page) -> None:
@@ -158,37 +158,37 @@ def test_a_deletion_holds_although_the_page_is_left_at_once(wide: Page) -> None:
     expect(wide.get_by_text("No tasks yet")).to_be_visible()
 
 
-def test_filters_live_in_the_url(wide: Page) -> None:
+def test_filters_live_in_the_url(page: Page) -> None:
     for title in ("Paint the fence", "Call the roofer"):
-        add_task(wide, title)
-    wide.get_by_label("Search").fill("roof")
-    expect(task(wide, "Paint the fence")).to_have_count(0)
-    assert wide.url.endswith("?q=roof")
-    wide.reload()
-    expect(task(wide, "Call the roofer")).to_be_visible()
-    expect(task(wide, "Paint the fence")).to_have_count(0)
-    wide.get_by_role("button", name="Clear").click()
-    expect(task(wide, "Paint the fence")).to_be_visible()
+        add_task(page, title)
+    page.get_by_label("Search").fill("roof")
+    expect(task(page, "Paint the fence")).to_have_count(0)
+    assert page.url.endswith("?q=roof")
+    page.reload()
+    expect(task(page, "Call the roofer")).to_be_visible()
+    expect(task(page, "Paint the fence")).to_have_count(0)
+    page.get_by_role("button", name="Clear").click()
+    expect(task(page, "Paint the fence")).to_be_visible()
 
 
-def test_the_board_moves_tasks_by_keyboard(wide: Page) -> None:
-    add_task(wide)
-    wide.get_by_role("button", name="Board").click()
-    button = wide.get_by_role("button", name="Move Paint the fence to Doing")
+def test_the_board_moves_tasks_by_keyboard(page: Page) -> None:
+    add_task(page)
+    page.get_by_role("button", name="Board").click()
+    button = page.get_by_role("button", name="Move Paint the fence to Doing")
     button.focus()
-    wide.keyboard.press("Enter")
-    doing = wide.get_by_role("region", name="Doing")
+    page.keyboard.press("Enter")
+    doing = page.get_by_role("region", name="Doing")
     expect(doing.get_by_role("link", name="Paint the fence")).to_be_visible()
-    wide.reload()
+    page.reload()
     expect(doing.get_by_role("link", name="Paint the fence")).to_be_visible()
 
 
-def test_comments_are_written_and_taken_away(wide: Page) -> None:
-    add_task(wide)
-    task(wide, "Paint the fence").click()
-    wide.get_by_label("Comment", exact=True).fill("Which colour?")
-    wide.get_by_role("button", name="Send").click()
-    comments = wide.get_by_role("region", name="Comments")
+def test_comments_are_written_and_taken_away(page: Page) -> None:
+    add_task(page)
+    task(page, "Paint the fence").click()
+    page.get_by_label("Comment", exact=True).fill("Which colour?")
+    page.get_by_role("button", name="Send").click()
+    comments = page.get_by_role("region", name="Comments")
     expect(comments).to_contain_text("Which colour?")
     comments.get_by_role("button", name="Delete this comment").click()
     expect(comments).not_to_contain_text("Which colour?")
@@ -217,15 +217,15 @@ def test_a_task_tells_its_history_page_by_page(wide: Page, person: Person, stack
 
 
 def test_somebody_joins_by_a_link_and_sees_the_pictures(
-    wide: Page, browser: Browser, stack: Stack
+    page: Page, browser: Browser, stack: Stack
 ) -> None:
-    add_task(wide)
-    task(wide, "Paint the fence").click()
-    zone = wide.get_by_role("region", name="Pictures")
-    give(wide, "drop", zone, ("fence.jpg", "image/jpeg", photo()))
-    has_loaded(wide.get_by_alt_text("fence.jpg"))
-    wide.get_by_role("button", name="Link for a viewer").click()
-    link = wide.get_by_label("Good for one person, once").input_value()
+    add_task(page)
+    task(page, "Paint the fence").click()
+    zone = page.get_by_role("region", name="Pictures")
+    give(page, "drop", zone, ("fence.jpg", "image/jpeg", photo()))
+    has_loaded(page.get_by_alt_text("fence.jpg"))
+    page.get_by_role("button", name="Link for a viewer").click()
+    link = page.get_by_label("Good for one person, once").input_value()
     context = context_of(browser)
     guest = context.new_page()
     guest.goto(stack.plan.origins[0])
@@ -248,14 +248,14 @@ def test_the_same_picture_can_be_picked_again(wide: Page) -> None:
         expect(wide.get_by_role("button", name="Open fence.jpg")).to_have_count(count)
 
 
-def test_the_original_is_saved_under_its_own_name(wide: Page) -> None:
-    wide.get_by_role("link", name="Pictures").click()
-    place = wide.get_by_role("heading", name="Pictures")
+def test_the_original_is_saved_under_its_own_name(page: Page) -> None:
+    page.get_by_role("link", name="Pictures").click()
+    place = page.get_by_role("heading", name="Pictures")
     content = photo(640, 480)
-    give(wide, "drop", place, ("Grüße vom Meer.jpg", "image/jpeg", content))
-    wide.get_by_role("button", name="Open Grüße vom Meer.jpg").click()
-    with wide.expect_download() as saved:
-        wide.get_by_role("button", name="Download the original").click()
+    give(page, "drop", place, ("Grüße vom Meer.jpg", "image/jpeg", content))
+    page.get_by_role("button", name="Open Grüße vom Meer.jpg").click()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download the original").click()
     assert saved.value.suggested_filename == "Grüße vom Meer.jpg"
     assert Path(saved.value.path()).read_bytes() == content
 
@@ -269,13 +269,13 @@ def test_a_person_saves_all_that_is_kept_of_him(wide: Page) -> None:
     assert "Paint the fence" in json.dumps(kept)
 
 
-def test_signing_out_leaves_nothing_on_the_page(wide: Page) -> None:
-    add_task(wide)
-    wide.get_by_role("button", name="Sign out").click()
-    expect(is_out(wide)).to_be_visible()
-    assert "Paint the fence" not in wide.content()
-    wide.reload()
-    expect(is_out(wide)).to_be_visible()
+def test_signing_out_leaves_nothing_on_the_page(page: Page) -> None:
+    add_task(page)
+    page.get_by_role("button", name="Sign out").click()
+    expect(is_out(page)).to_be_visible()
+    assert "Paint the fence" not in page.content()
+    page.reload()
+    expect(is_out(page)).to_be_visible()
 
 
 def test_whoever_signs_in_next_sees_nothing_of_who_was_here_before(wide: Page) -> None:
@@ -296,22 +296,56 @@ def test_a_server_out_of_reach_is_said_and_tried_again(troubled: Page) -> None:
     expect(is_in(troubled)).to_be_visible()
 
 
-def test_sessions_are_shown_and_ended(wide: Page) -> None:
-    wide.get_by_role("link", name="Account").click()
-    expect(wide.get_by_text("(this one)")).to_be_visible()
-    wide.get_by_role("button", name="Sign out everywhere").click()
-    expect(is_out(wide)).to_be_visible()
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/", "**/api/tasks?**"),
+        ("/media", "**/api/media?**"),
+        ("/trash", "**/api/media?**"),
+        ("/account", "**/api/auth/sessions"),
+    ],
+)
+def test_a_page_that_cannot_be_loaded_says_so_and_is_tried_again(
+    troubled: Page, stack: Stack, path: str, asked: str
+) -> None:
+    problem = json.dumps({"title": "This failed", "status": 500})
+    troubled.route(asked, lambda route: route.fulfill(status=500, body=problem))
+    troubled.goto(stack.plan.origins[0] + path)
+    main = troubled.get_by_role("main")
+    expect(main.get_by_role("alert")).to_contain_text("This failed")
+    troubled.unroute(asked)
+    main.get_by_role("button", name="Try again").click()
+    expect(main.get_by_role("alert")).to_have_count(0)
 
 
-def test_axe_finds_nothing_serious_on_any_page(page: Page, stack: Stack) -> None:
+def test_a_list_that_is_not_answered_says_that_it_is_tried_again_and_comes_by_itself(
+    troubled: Page, stack: Stack
+) -> None:
+    troubled.route("**/api/tasks?**", lambda route: route.abort())
+    troubled.reload()
+    expect(troubled.get_by_text("The server does not answer. Trying again…")).to_be_visible()
+    troubled.unroute("**/api/tasks?**")
+    expect(troubled.get_by_text("No tasks yet")).to_be_visible()
+
+
+def test_sessions_are_shown_and_ended(page: Page) -> None:
+    page.get_by_role("link", name="Account").click()
+    expect(page.get_by_text("(this one)")).to_be_visible()
+    page.get_by_role("button", name="Sign out everywhere").click()
+    expect(is_out(page)).to_be_visible()
+
+
+def test_every_page_fits_and_axe_finds_nothing_serious_on_it(page: Page, stack: Stack) -> None:
     add_task(page)
     found = {"tasks": violations(page)}
+    too_wide = [] if _fits(page) else ["tasks"]
     task(page, "Paint the fence").click()
     give(
         page, "drop", page.get_by_role("region", name="Pictures"), ("a.jpg", "image/jpeg", photo())
     )
     has_loaded(page.get_by_alt_text("a.jpg"))
     found["task"] = violations(page)
+    too_wide += [] if _fits(page) else ["task"]
     page.get_by_role("button", name="Open a.jpg").click()
     has_loaded(page.locator(".yarl__slide_current img"))
     # What still fades in has no contrast yet.
@@ -322,20 +356,23 @@ def test_axe_finds_nothing_serious_on_any_page(page: Page, stack: Stack) -> None
         page.get_by_role("main").get_by_role("heading").first.wait_for()
         page.wait_for_load_state("networkidle")
         found[path] = violations(page)
+        too_wide += [] if _fits(page) else [path]
     page.get_by_role("button", name="Sign out", exact=True).click()
     expect(is_out(page)).to_be_visible()
     found["entrance"] = violations(page)
+    too_wide += [] if _fits(page) else ["entrance"]
+    assert too_wide == []
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
-def test_the_gallery_does_not_move_while_its_pictures_load(wide: Page, stack: Stack) -> None:
-    wide.get_by_role("link", name="Pictures").click()
-    place = wide.get_by_role("heading", name="Pictures")
+def test_the_gallery_does_not_move_while_its_pictures_load(page: Page, stack: Stack) -> None:
+    page.get_by_role("link", name="Pictures").click()
+    place = page.get_by_role("heading", name="Pictures")
     shots = [(f"{at}.jpg", "image/jpeg", photo(300 + 40 * at, 300)) for at in range(8)]
-    give(wide, "drop", place, *shots)
+    give(page, "drop", place, *shots)
     for name, _, _ in shots:
-        has_loaded(wide.get_by_alt_text(name, exact=True))
-    wide.add_init_script(
+        has_loaded(page.get_by_alt_text(name, exact=True))
+    page.add_init_script(
         """
         window.shift = 0;
         new PerformanceObserver((list) => {
@@ -345,10 +382,10 @@ def test_the_gallery_does_not_move_while_its_pictures_load(wide: Page, stack: St
         }).observe({ type: "layout-shift", buffered: true });
         """
     )
-    wide.reload()
+    page.reload()
     for name, _, _ in shots:
-        has_loaded(wide.get_by_alt_text(name, exact=True))
-    assert wide.evaluate("window.shift") == 0
+        has_loaded(page.get_by_alt_text(name, exact=True))
+    assert page.evaluate("window.shift") == 0
 
 
 def test_what_loads_first_is_small_and_the_rest_comes_when_it_is_needed() -> None:

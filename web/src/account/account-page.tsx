@@ -6,6 +6,7 @@ import { Problem } from "../api/problem";
 import { leave, useMe } from "../app";
 import { saveFrom } from "../media/save";
 import styles from "../tasks/tasks.module.css";
+import { Failed } from "../ui/failed";
 import { ask } from "../ui/ask";
 import { textOf } from "../ui/form";
 import { tell, tellProblem } from "../ui/notices";
@@ -49,9 +50,9 @@ function NameForm({ name }: { name: string }) {
     }
   }
   return (
-    <form onSubmit={(event) => void save(event)}>
+    <form className={styles.form} onSubmit={(event) => void save(event)}>
       <label>Name<input name="name" defaultValue={name} maxLength={100} autoComplete="name" /></label>
-      <button type="submit" className="quiet">Save the name</button>
+      <button type="submit" className="plain">Save the name</button>
     </form>
   );
 }
@@ -78,13 +79,13 @@ function PasswordForm({ email }: { email: string }) {
     }
   }
   return (
-    <form onSubmit={(event) => void save(event)}>
+    <form className={styles.form} onSubmit={(event) => void save(event)}>
       <h2>Password</h2>
       <Whose email={email} />
       <label>Present password<input name="current" type="password" required maxLength={256} autoComplete="current-password" /></label>
       <label>New password<input name="new" type="password" required maxLength={256} autoComplete="new-password" /></label>
       {words ? <p role="alert" className="error">{words}</p> : null}
-      <button type="submit" className="quiet">Change the password</button>
+      <button type="submit" className="plain">Change the password</button>
     </form>
   );
 }
@@ -105,6 +106,7 @@ function Sessions() {
   return (
     <>
       <h2>Where you are signed in</h2>
+      {sessions.isError && !sessions.data ? <Failed error={sessions.error} again={() => void sessions.refetch()} /> : null}
       <ul>
         {sessions.data?.items.map((one) => (
           <li key={one.id} className={styles.comment}>
@@ -114,7 +116,7 @@ function Sessions() {
           </li>
         ))}
       </ul>
-      <button type="button" className="quiet" onClick={() => void leave(true)}>Sign out everywhere</button>
+      <button type="button" className="plain" onClick={() => void leave(true)}>Sign out everywhere</button>
     </>
   );
 }
@@ -127,7 +129,7 @@ function Export() {
       tellProblem(error);
     }
   }
-  return <p><button type="button" className="quiet" onClick={() => void save()}>Save all of it as JSON</button></p>;
+  return <p><button type="button" className="plain" onClick={() => void save()}>Save all of it as JSON</button></p>;
 }
 
 function EraseForm({ email }: { email: string }) {
@@ -145,11 +147,11 @@ function EraseForm({ email }: { email: string }) {
     }
   }
   return (
-    <form onSubmit={(event) => void erase(event)}>
+    <form className={styles.form} onSubmit={(event) => void erase(event)}>
       <Whose email={email} />
       <label>Your password<input name="password" type="password" required maxLength={256} autoComplete="current-password" /></label>
       {words ? <p role="alert" className="error">{words}</p> : null}
-      <button type="submit" className="quiet bad">Erase the account</button>
+      <button type="submit" className="plain bad">Erase the account</button>
     </form>
   );
 }

@@ -9,6 +9,7 @@ import { useLocation, useSearch } from "wouter";
 
 import { isComing, type Medium } from "../api/client";
 import { useMe } from "../app";
+import { Failed, Waiting } from "../ui/failed";
 import { DropZone, FileInput } from "../uploads/drop-zone";
 import { add } from "../uploads/queue";
 import { reasonWords } from "../uploads/tray";
@@ -64,13 +65,15 @@ export default function GalleryPage({ open }: { open: string | undefined }) {
           <button type="button" className="quiet" onClick={() => setChosen(new Set())}>Clear</button>
         </div>
       ) : null}
-      {media.isSuccess && items.length === 0 ? <p className={styles.hint}>No pictures yet. Drop some here.</p> : null}
+      {media.isError ? <Failed error={media.error} again={() => void (media.data ? media.fetchNextPage() : media.refetch())} /> : null}
+      {media.isPending && !media.isError ? <Waiting failures={media.failureCount} /> : null}
+      {media.isSuccess && items.length === 0 ? <p className={styles.hint}>{type === "document" ? "No documents yet." : "No pictures yet."} Drop, paste or upload some here.</p> : null}
       <div ref={place}>
         {width ? media.data?.pages.map((page, at) => (
           <Album key={(media.data.pageParams[at] as string | undefined) ?? "first"} wanted={wanted} at={at} page={page} width={width} chosen={chosen} choose={choose} show={show} />
         )) : null}
       </div>
-      <More more={media.hasNextPage && !media.isFetchingNextPage} load={() => void media.fetchNextPage()} />
+      <More more={media.hasNextPage && !media.isFetchingNextPage && !media.isError} load={() => void media.fetchNextPage()} />
       {open ? (
         <Suspense>
           <Lightbox items={items.filter(({ state }) => state === "ready")} open={open} show={show} close={() => go(`/media${search ? `?${search}` : ""}`)} />
@@ -94,7 +97,8 @@ function Kinds({ type, go }: { type: Kind; go: (to: string) => void }) {
 
 function Usage() {
   const usage = useUsage().data;
-  if (!usage) return null;
+  // Its room is kept, or everything below would move when it is there.
+  if (!usage) return <span className={styles.usage} aria-hidden="true" />;
   return (
     <span className={styles.usage}>
       <meter min={0} max={usage.limit} value={usage.used + usage.reserved} aria-label="Room taken" />

@@ -1,6 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 
 import { ask } from "../ui/ask";
+import { Failed, Waiting } from "../ui/failed";
 import { More } from "./gallery-page";
 import styles from "./media.module.css";
 import { bytes, erase, restore, useMedia, useUsage } from "./queries";
@@ -19,6 +20,8 @@ export default function TrashPage() {
       <p className="small">
         What lies here is erased after 30 days, and takes room until then{usage ? `: ${bytes(usage.inTrash)}` : ""}.
       </p>
+      {media.isError ? <Failed error={media.error} again={() => void (media.data ? media.fetchNextPage() : media.refetch())} /> : null}
+      {media.isPending && !media.isError ? <Waiting failures={media.failureCount} /> : null}
       {media.isSuccess && items.length === 0 ? <p className={styles.hint}>The trash is empty.</p> : null}
       <ul className={styles.trash}>
         {items.map((medium) => (
@@ -34,7 +37,7 @@ export default function TrashPage() {
           </li>
         ))}
       </ul>
-      <More more={media.hasNextPage && !media.isFetchingNextPage} load={() => void media.fetchNextPage()} />
+      <More more={media.hasNextPage && !media.isFetchingNextPage && !media.isError} load={() => void media.fetchNextPage()} />
     </>
   );
 }

@@ -3,6 +3,7 @@ import { type SyntheticEvent, useRef, useState } from "react";
 
 import { api, body, type Task } from "../api/client";
 import { useMe } from "../app";
+import { Failed } from "../ui/failed";
 import { tellProblem } from "../ui/notices";
 import { person } from "./history";
 import styles from "./tasks.module.css";
@@ -54,6 +55,7 @@ export function Comments({ task }: { task: Task }) {
   return (
     <section aria-label="Comments" className={styles.panel}>
       <h2>Comments</h2>
+      {comments.isError && !comments.data ? <Failed error={comments.error} again={() => void comments.refetch()} /> : null}
       <ul>
         {items.map((one) => (
           <li key={one.id} className={styles.comment}>
@@ -71,7 +73,7 @@ export function Comments({ task }: { task: Task }) {
       </ul>
       {comments.hasNextPage ? <button type="button" className="quiet" onClick={() => void comments.fetchNextPage()}>More comments</button> : null}
       {task.role === "viewer" ? null : (
-        <form className={styles.bar} onSubmit={(event) => void write(event)}>
+        <form className={styles.write} onSubmit={(event) => void write(event)}>
           <label className={styles.grow}><span className="unseen">Comment</span>
             <input value={text} maxLength={4000} placeholder="Write a comment" onChange={(event) => setText(event.target.value)} />
           </label>

@@ -3,6 +3,7 @@ import { useState } from "react";
 
 import { api, body, type Task } from "../api/client";
 import { useMe } from "../app";
+import { Failed, Waiting } from "../ui/failed";
 import { type Entry, told } from "./history";
 import styles from "./tasks.module.css";
 
@@ -33,14 +34,8 @@ function Entries({ task }: { task: Task }) {
     getNextPageParam: (page) => page.nextCursor ?? undefined,
     refetchInterval: LOOK_AGAIN,
   });
-  if (history.isPending) return <p className="small">Loading…</p>;
-  if (!history.data) {
-    return (
-      <p role="alert" className="error">
-        The history cannot be shown now. <button type="button" className="quiet" onClick={() => void history.refetch()}>Try again</button>
-      </p>
-    );
-  }
+  if (history.isPending) return <Waiting failures={history.failureCount} />;
+  if (!history.data) return <Failed error={history.error} again={() => void history.refetch()} />;
   const entries = history.data.pages.flatMap((page) => page.items) as Entry[];
   const deeds = told(entries, { me: me?.id, owner: task.owner });
   return (

@@ -52,8 +52,8 @@ export function Members({ task }: { task: Task }) {
         ))}
       </ul>
       <div className={styles.bar}>
-        <button type="button" className="quiet" onClick={() => void invite("viewer")}>Link for a viewer</button>
-        <button type="button" className="quiet" onClick={() => void invite("editor")}>Link for an editor</button>
+        <button type="button" className="plain" onClick={() => void invite("viewer")}>Link for a viewer</button>
+        <button type="button" className="plain" onClick={() => void invite("editor")}>Link for an editor</button>
       </div>
       {link ? (
         <label>Good for one person, once

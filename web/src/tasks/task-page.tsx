@@ -5,6 +5,7 @@ import { Link, useLocation, useSearch } from "wouter";
 
 import type { TaskWithMedia } from "../api/client";
 import { Problem } from "../api/problem";
+import { Failed, Waiting } from "../ui/failed";
 import { tell, tellProblem } from "../ui/notices";
 import { Comments } from "./comments";
 import { PRIORITIES, STATUSES } from "./filters";
@@ -20,11 +21,12 @@ export default function TaskPage({ id }: { id: string }) {
   const asked = useTask(id);
   const [, go] = useLocation();
   const open = new URLSearchParams(useSearch()).get("picture");
-  if (asked.isError) {
-    const words = asked.error instanceof Problem && asked.error.status === 404 ? "There is no such task." : "The task cannot be shown now.";
-    return <p className={styles.hint}>{words} <Link href="/">To the tasks</Link></p>;
+  if (asked.error instanceof Problem && asked.error.status === 404) {
+    return <p className={styles.hint}>There is no such task. <Link href="/">To the tasks</Link></p>;
   }
-  if (!asked.data) return <p className={styles.hint}>Loading…</p>;
+  // What is shown stays, although it could not be asked for anew.
+  if (asked.isError && !asked.data) return <Failed error={asked.error} again={() => void asked.refetch()} />;
+  if (!asked.data) return <Waiting failures={asked.failureCount} />;
   const task = asked.data;
   const at = (picture?: string) => `/tasks/${id}${picture ? `?picture=${picture}` : ""}`;
   return (

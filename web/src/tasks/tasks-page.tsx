@@ -2,7 +2,7 @@ import { lazy, Suspense, useEffect, useState } from "react";
 import { useLocation, useSearch } from "wouter";
 
 import type { Task } from "../api/client";
-import { Problem } from "../api/problem";
+import { Failed, Waiting } from "../ui/failed";
 import { FilterBar } from "./filter-bar";
 import { type Filter, isNarrowed, PLAIN, read, written } from "./filters";
 import { useMoving } from "./moving";
@@ -37,7 +37,7 @@ export function TasksPage() {
           <List tasks={items} isByHand={isByHand} />
         )}
       </div>
-      {tasks.isPending && !tasks.isError ? <p className={styles.hint}>Loading…</p> : null}
+      {tasks.isPending && !tasks.isError ? <Waiting failures={tasks.failureCount} /> : null}
       {tasks.hasNextPage ? (
         <button type="button" className="quiet" disabled={tasks.isFetchingNextPage} onClick={() => void tasks.fetchNextPage()}>
           More tasks
@@ -73,15 +73,6 @@ function Nothing({ filter, put }: { filter: Filter; put: (change: Partial<Filter
     <p className={styles.hint}>
       Nothing fits. <button type="button" className="quiet" onClick={() => put({ ...PLAIN, view: filter.view, sort: filter.sort })}>Show all</button>
     </p>
-  );
-}
-
-function Failed({ error, again }: { error: unknown; again: () => void }) {
-  return (
-    <div className={styles.stale} role="alert">
-      <span>{error instanceof Problem ? error.words : "Something unforeseen happened."}</span>
-      <button type="button" className="quiet" onClick={again}>Try again</button>
-    </div>
   );
 }
 
