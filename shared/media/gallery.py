@@ -68,9 +68,9 @@ class Gallery:
 
     def read(self, user: str, media_id: str, task: str | None = None) -> MediaDetail:
         """With `task`, also what somebody else attached to that task."""
-        return self.detail(self.seen(user, media_id, task))
+        return self.detail(self.seen(user, media_id, task), user)
 
-    def detail(self, medium: Medium) -> MediaDetail:
+    def detail(self, medium: Medium, user: str) -> MediaDetail:
         made = medium.fields.get("renditions", ())
         urls = self._links.of(
             self._renditions, [medium.rendition_name(one["size"]) for one in made]
@@ -86,7 +86,9 @@ class Gallery:
             for one, url in zip(made, urls, strict=True)
         )
         thumbnail = next((r.url for r in renditions if r.size == _THUMBNAIL), None)
-        tasks = self._uses.counts([medium.id]).get(medium.id, 0)
+        # Whoever sees it through a task knows of that one; what else its owner does is not told.
+        is_own = medium.owner == user
+        tasks = self._uses.counts([medium.id]).get(medium.id, 0) if is_own else 1
         return MediaDetail.model_construct(
             **_values(medium, thumbnail, tasks), renditions=renditions
         )

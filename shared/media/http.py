@@ -119,7 +119,7 @@ def _read_routes(routes: Routes, gallery: Gallery, waiting: Waiting) -> None:
             lambda: gallery.seen(caller.user, media_id, query.task), prefer, if_none_match
         )
         headers = {} if waited is None else {"Preference-Applied": f"wait={waited}"}
-        detail = gallery.detail(medium)
+        detail = gallery.detail(medium, caller.user)
         return Reply(detail, etag=_etag(medium, detail), headers=headers)
 
     @routes.get("/<media_id>/download", **_LINK)

@@ -203,8 +203,8 @@ class RenditionView(Model):
 
 class MediaView(Model):
     """`reason` says why a rejected one was; `thumbnailUrl` is signed and lives five minutes;
-    `taskCount` says on how many tasks it is; `eraseAt`, when one in the trash goes for good, unless
-    a task carries it.
+    `taskCount` says on how many tasks it is, to its owner, and 1 to who sees it through a task;
+    `eraseAt`, when one in the trash goes for good, unless a task carries it.
 
     A ready document (PDF, text) has no dimensions and no preview. `thumbhash` is base64, `color`
     the dominant one as #rrggbb. `capturedAt` is what the camera's clock showed (ISO 8601), with an

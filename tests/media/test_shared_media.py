@@ -12,6 +12,7 @@ from shared.media.store import MediaStore
 from shared.media.trash import Trash
 from shared.media.waiting import Waiting
 from shared.tasks.carried import Carried
+from shared.tasks.carrying import Carrying
 from shared.tasks.store import TaskStore
 from tests.fixtures.api import ADA, API, BOB, Links, refusal
 from tests.fixtures.stores import Budget, WatchedDocuments
@@ -36,6 +37,7 @@ class Shared(World):
             Links(),
             renditions_bucket="renditions",
             media_bucket="media",
+            uses=Carrying(self.watched),
             shares=Carried(TaskStore(self.watched)),
         )
         # No route of this module's tests starts an upload.
@@ -95,6 +97,15 @@ def test_a_task_is_no_key_to_what_it_does_not_carry(world: Shared) -> None:
         answer = world.media_api("GET", f"/{medium}?task={task}", user=BOB)
         assert refusal(answer) == refusal(missing)
         missing = world.media_api("GET", f"/{new_id()}?task={world.id}", user=BOB)
+
+
+def test_on_how_many_other_tasks_it_is_only_its_owner_learns(world: Shared) -> None:
+    for _ in range(2):
+        world.attach(world.task(), world.adas)
+    path = f"/{world.adas}?task={world.id}"
+    counts = [world.media_api.read(path, user)["taskCount"] for user in (ADA, BOB, EVE)]
+    assert counts == [3, 1, 1]
+    assert world.media_api.read(f"/{world.adas}")["taskCount"] == 3
 
 
 def test_a_trashed_picture_is_out_of_reach_and_nobody_changes_anothers(world: Shared) -> None:
