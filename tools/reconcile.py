@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from shared.errors import Unavailable
 from shared.events.stuck import StuckEvents
 from shared.media.reconcile import Surroundings, steps
+from shared.media.store import MediaStore
 from shared.reconcile import Finding, Reconciler, Step
 from shared.tasks.reconcile import StrayAttachments, TaskCounts
 from tools.cloud import Cloud, NotRunning, add_options, connected
@@ -50,7 +51,8 @@ def _reconciler(cloud: Cloud) -> Reconciler:
     documents = cloud.documents
     redrive = cloud.publisher("snaptask-redrive")
     around = Surroundings(documents, cloud.objects, cloud.buckets, redrive)
-    whole: list[Step] = [TaskCounts(documents), StrayAttachments(documents), StuckEvents(documents)]
+    attachments = StrayAttachments(documents, MediaStore(documents))
+    whole: list[Step] = [TaskCounts(documents), attachments, StuckEvents(documents)]
     return Reconciler(documents, [*steps(around), *whole])
 
 

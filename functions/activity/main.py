@@ -12,14 +12,18 @@ from flask import Request, Response
 from shared.activity.audit import AuditTrail
 from shared.documents.firestore import FirestoreDocuments
 from shared.events.failures import Failures
-from shared.events.http import Receiver, platform_sender
+from shared.events.http import Receiver, platform_sender, to_each
 from shared.settings import EventSettings
+from shared.tasks.withdrawal import Withdrawal
 
 settings = EventSettings.read(os.environ)
 documents = FirestoreDocuments(settings.google_cloud_project)
-audit = AuditTrail(documents)
-sender = platform_sender(settings)
-receiver = Receiver("activity", sender, on_message=audit.record, failures=Failures(documents))
+receiver = Receiver(
+    "activity",
+    platform_sender(settings),
+    on_message=to_each(AuditTrail(documents).record, Withdrawal(documents).take),
+    failures=Failures(documents),
+)
 
 
 @functions_framework.http

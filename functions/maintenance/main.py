@@ -35,6 +35,7 @@ from shared.tasks.remains import TaskCare
 settings = MaintenanceSettings.read(os.environ)
 documents = FirestoreDocuments(settings.google_cloud_project)
 outbox = Outbox(documents, PubSubPublisher(settings.events_topic))
+media = MediaStore(documents)
 objects = CloudStorageObjects(settings.google_cloud_project, settings.storage_endpoint)
 buckets = Buckets(settings.inbox_bucket, settings.media_bucket, settings.renditions_bucket)
 around = Surroundings(
@@ -45,7 +46,12 @@ around = Surroundings(
 )
 reconciler = Reconciler(
     documents,
-    [*steps(around), TaskCounts(documents), StrayAttachments(documents), StuckEvents(documents)],
+    [
+        *steps(around),
+        TaskCounts(documents),
+        StrayAttachments(documents, media),
+        StuckEvents(documents),
+    ],
 )
 secrets = SecretManager()
 claims = AddressClaims(documents, mac_keys(secrets, settings.token_hmac_secret))
@@ -56,7 +62,6 @@ rotation = KeyRotation(
         mac_policy(settings.token_hmac_secret, claims.renewed),
     ],
 )
-media = MediaStore(documents)
 expiry = UploadExpiry(media)
 retention = Retention(media, objects, Carrying(documents), buckets)
 erasure = Erasure(

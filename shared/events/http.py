@@ -61,6 +61,16 @@ def platform_sender(settings: SenderSettings) -> Sender | None:
     )
 
 
+def to_each(*takers: Callable[[Delivered], None]) -> Callable[[Delivered], None]:
+    """One after the other. When one fails all of them see the event again, as they may anyway."""
+
+    def take(event: Delivered) -> None:
+        for one in takers:
+            one(event)
+
+    return take
+
+
 class Receiver:
     """`on_finalized` takes storage events, `on_message` messages of our topics, `on_letter`
     dead letters as they come, `jobs` the schedules' paths. `sender` is None only in the cloud,

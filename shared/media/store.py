@@ -125,6 +125,15 @@ class MediaStore:
         documents = [found.get(f"media/{media_id}") for media_id in media_ids]
         return [_medium(document) for document in documents if document is not None]
 
+    def gone(self, media_ids: Sequence[str], before: datetime) -> set[str]:
+        """Those of which there is nothing, or a tombstone from before that moment."""
+        left = {
+            medium.id
+            for medium in self.get_all(media_ids)
+            if medium.state != "deleted" or medium.fields["updatedAt"] > before
+        }
+        return set(media_ids) - left
+
     def find(
         self,
         owner: str,

@@ -4,16 +4,18 @@ pictures on the tasks of others, and the places as a member there."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 from shared.documents import Delete, DocumentStore, PreconditionFailed
 from shared.tasks.access import Access
 from shared.tasks.comments import Comments
-from shared.tasks.events import MediaDetached, TaskDeleted
+from shared.tasks.events import TaskDeleted
 from shared.tasks.remains import Remains
 from shared.tasks.service import utc_now
 from shared.tasks.sharing import Sharing
 from shared.tasks.store import AlreadyExists, TaskStore
+from shared.tasks.withdrawal import Withdrawal
 
 # Of each kind per call: some seconds of work.
 _AT_ONCE = 50
@@ -27,6 +29,7 @@ class TaskErasure:
         self._comments = Comments(documents, self._store, clock)
         self._sharing = Sharing(documents, self._store, clock)
         self._remains = Remains(documents)
+        self._withdrawal = Withdrawal(documents, clock)
 
     def erase_owner(self, owner: str) -> bool:
         """A bounded part; True when nothing is left. Somebody who changes a task meanwhile only
@@ -59,16 +62,8 @@ class TaskErasure:
     def _attached(self, owner: str) -> int:
         found = self._store.attached_by(owner, _AT_ONCE)
         for attachment in found:
-            task = self._store.get(str(attachment.data["task"]))
-            try:
-                if task is None:
-                    self._documents.commit([Delete(attachment.path, version=attachment.version)])
-                    continue
-                media = str(attachment.data["media"])
-                event = self._access.event(MediaDetached, owner, task, media_id=media)
-                self._store.detach(task, attachment, event)
-            except PreconditionFailed:
-                continue
+            with suppress(PreconditionFailed):
+                self._withdrawal.off(owner, attachment)
         return len(found)
 
     def _shared(self, owner: str) -> int:

@@ -1,13 +1,16 @@
-"""Tasks against their attachments: counts that are wrong, attachments whose task is gone."""
+"""Tasks against their attachments: counts that are wrong, attachments of which the task or the
+medium is gone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
-from shared.documents import Delete, DocumentStore, PreconditionFailed, Update, Where, Write
+from shared.documents import Document, DocumentStore, PreconditionFailed, Update, Where, Write
 from shared.reconcile import Finding, Page
+from shared.tasks.withdrawal import Withdrawal
 
 _PAGE = 50
 # More than a task may carry.
@@ -43,13 +46,24 @@ class TaskCounts:
         return Page(findings, found[-1].id if len(found) == _PAGE else "")
 
 
+class Media(Protocol):
+    def gone(self, media_ids: Sequence[str], before: datetime) -> set[str]:
+        """Those that nobody can have back since that moment or longer."""
+        ...
+
+
 class StrayAttachments:
     name = "attachments"
 
     def __init__(
-        self, documents: DocumentStore, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        documents: DocumentStore,
+        media: Media,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._documents = documents
+        self._media = media
+        self._withdrawal = Withdrawal(documents, clock)
         self._clock = clock
 
     def page(self, after: str, *, repair: bool) -> Page:
@@ -59,15 +73,25 @@ class StrayAttachments:
             start_after=[after] if after else None,
             limit=_PAGE,
         )
-        tasks = self._documents.get_all(f"tasks/{one.data['task']}" for one in found)
+        settled = self._clock() - _GRACE
+        old = [one for one in found if one.data["createdAt"] <= settled]
+        tasks = self._documents.get_all(f"tasks/{one.data['task']}" for one in old)
+        # One medium of that moment may have no event that takes it off (withdrawal.py).
+        gone = self._media.gone([str(one.data["media"]) for one in old], settled)
         findings = []
-        for one in found:
-            is_new = one.data["createdAt"] > self._clock() - _GRACE
-            if f"tasks/{one.data['task']}" in tasks or is_new:
+        for one in old:
+            if f"tasks/{one.data['task']}" in tasks and str(one.data["media"]) not in gone:
                 continue
-            done = repair and _committed(self._documents, Delete(one.path, version=one.version))
+            done = repair and self._is_off(one)
             findings.append(Finding("stray-attachment", one.id, done))
         return Page(findings, found[-1].id if len(found) == _PAGE else "")
+
+    def _is_off(self, attachment: Document) -> bool:
+        """False when it moved meanwhile."""
+        with suppress(PreconditionFailed):
+            self._withdrawal.off(str(attachment.data["owner"]), attachment)
+            return True
+        return False
 
 
 def _committed(documents: DocumentStore, write: Write) -> bool:

@@ -118,6 +118,10 @@ class TaskStore:
     def attached_by(self, user: str, limit: int) -> list[Document]:
         return self._documents.query("attachments", where=[("by", "==", user)], limit=limit)
 
+    def carrying(self, media_id: str, limit: int) -> list[Document]:
+        """The attachments of one medium."""
+        return self._documents.query("attachments", where=[("media", "==", media_id)], limit=limit)
+
     def requests_of(self, user: str, limit: int) -> list[Document]:
         return self._documents.query("idempotency", where=[("owner", "==", user)], limit=limit)
 

@@ -172,6 +172,9 @@ class Machine(RuleBasedStateMachine):
     def settle(self) -> None:
         self.deliver(twice=False, fails=0)
         self.product.settle()
+        # What nobody can have back is on no task any more; what is in the trash stays.
+        for task in self.todo.values():
+            task.pictures = [one for one in task.pictures if self.held[one].state != "deleted"]
         assert self.product.differences() == []
 
     def _outage(self, nth: int) -> None:

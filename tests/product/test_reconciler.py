@@ -11,6 +11,7 @@ import pytest
 from shared.documents import Create, Delete, Document, MemoryDocuments, Update
 from shared.media.model import Buckets
 from shared.media.reconcile import Surroundings, steps
+from shared.media.store import MediaStore
 from shared.reconcile import Finding, Reconciler
 from shared.tasks.reconcile import StrayAttachments, TaskCounts
 from tests.fixtures.product import PLAN, Product
@@ -42,7 +43,11 @@ def reconciler(scene: Scene, later: timedelta = timedelta(), documents: Any = No
 
     buckets = Buckets(INBOX, MEDIA, RENDITIONS)
     around = Surroundings(documents, product.objects, buckets, product.redriven, clock)
-    checks = [*steps(around), TaskCounts(documents), StrayAttachments(documents, clock)]
+    checks = [
+        *steps(around),
+        TaskCounts(documents),
+        StrayAttachments(documents, MediaStore(documents), clock),
+    ]
     return Reconciler(documents, checks)
 
 
@@ -142,6 +147,33 @@ def test_what_does_not_fit_is_reported_mended_and_found_only_once(
     assert product.differences() == []
     assert product.state() == whole
     assert reconciler(scene).run() == []
+
+
+@pytest.mark.parametrize("tombstone", [True, False])
+def test_a_picture_attached_at_the_moment_of_its_end_leaves_its_task(
+    scene: Scene, tombstone: bool
+) -> None:
+    """Whoever attached it looked before it went and wrote after its event had been taken."""
+    product, gone, day = scene.product, "b" * 20, datetime(2026, 11, 1, tzinfo=UTC)
+    now = datetime.now(UTC)
+    media = {"owner": scene.user, "state": "deleted", "size": 1, "updatedAt": now}
+    attached = {"task": scene.task, "media": gone, "owner": scene.user, "createdAt": day}
+    product.documents.commit(
+        [
+            Create(f"attachments/{scene.task}_{gone}", attached),
+            *([Create(f"media/{gone}", media)] if tombstone else []),
+            Update(f"tasks/{scene.task}", increment={"mediaCount": 1}),
+        ]
+    )
+    assert product.differences() != []
+    if tombstone:
+        assert reconciler(scene).run() == [], "its event may still be on its way"
+    found = kinds(reconciler(scene, timedelta(hours=1)).run())
+    assert found == {("stray-attachment", True)}
+    product.settle()
+    assert product.differences() == []
+    assert product.documents.get(f"attachments/{scene.task}_{gone}") is None
+    assert reconciler(scene, timedelta(hours=1)).run() == []
 
 
 def test_an_upload_whose_event_was_lost_becomes_ready(scene: Scene) -> None:
