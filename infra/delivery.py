@@ -35,6 +35,7 @@ _ISSUER = "https://token.actions.githubusercontent.com"
 class Delivery(pulumi.ComponentResource):
     def __init__(self, settings: Settings, apis: APIs) -> None:
         super().__init__("snaptask:infra:Delivery", "delivery")
+        environment = "prod" if settings.production else "dev"
         pool = iam.WorkloadIdentityPool(
             "pool",
             workload_identity_pool_id="github",
@@ -50,8 +51,13 @@ class Delivery(pulumi.ComponentResource):
                 "attribute.repository": "assertion.repository",
                 "attribute.ref": "assertion.ref",
             },
-            # Without it every repository on GitHub could come in.
-            attribute_condition=f'assertion.repository == "{settings.repository}"',
+            # Without the first half every repository on GitHub could come in; without the second
+            # every branch and workflow of ours: an environment asks whom its protection names. A
+            # token of a job without one lacks the claim, which refuses it as well.
+            attribute_condition=(
+                f'assertion.repository == "{settings.repository}"'
+                f' && assertion.environment == "{environment}"'
+            ),
             oidc=iam.WorkloadIdentityPoolProviderOidcArgs(issuer_uri=_ISSUER),
             opts=apis.options(self, "iam", "sts"),
         )

@@ -398,8 +398,17 @@ MISTAKES = (
     Mistake(
         "every repository may deploy",
         "delivery",
-        "            attribute_condition=f'assertion.repository == \"{settings.repository}\"',\n",
-        "",
+        "f'assertion.repository == \"{settings.repository}\"'\n                f' && ",
+        "f'",
+        trap="federation",
+    ),
+    Mistake(
+        "every branch may deploy",
+        "delivery",
+        """
+                f' && assertion.environment == "{environment}"'
+""",
+        "\n",
         trap="federation",
     ),
     Mistake(

@@ -409,10 +409,14 @@ def asks_agents_of_services_that_are_on(recording: Recording) -> Iterator[str]:
 
 
 def admits_one_repository(recording: Recording) -> Iterator[str]:
-    """Without its condition every repository on GitHub could deploy."""
-    repository = recording.config.get("snaptask:repository")
+    """Without its condition every repository on GitHub could deploy, or every branch of ours."""
+    production = recording.config["snaptask:production"] == "true"
+    wanted = (
+        f'assertion.repository == "{recording.config.get("snaptask:repository")}"'
+        f' && assertion.environment == "{"prod" if production else "dev"}"'
+    )
     for one in recording.of("iam", "WorkloadIdentityPoolProvider"):
-        if one.inputs.get("attributeCondition") != f'assertion.repository == "{repository}"':
+        if one.inputs.get("attributeCondition") != wanted:
             yield one.name
         if (
             one.inputs.get("oidc", {}).get("issuerUri")
