@@ -8,6 +8,7 @@ was deleted, everywhere.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -288,6 +289,9 @@ def inbox_name(media_id: str) -> str:
 
 def media_name(media_id: str, generation: int | str) -> str:
     return f"{media_id}/{generation}"
+
+
+ORIGINAL_NAME = re.compile(r"[a-z2-7]{20}/[0-9]+")
 
 
 def rendition_name(original: str, recipe: int, size: int) -> str:

@@ -5,7 +5,8 @@ name, and what can be mended without losing anything is mended.
 |---|---|
 | waiting-upload | an object stays in the inbox: its event is told again |
 | lost-upload | a medium is being looked at, and its bytes are gone: it is rejected |
-| missing-original, missing-rendition | reported: the bucket's own history is the way back |
+| missing-original | reported: the bucket's own history is the way back |
+| missing-rendition | the thumbnails function is told of the original, and makes it anew |
 | wrong-usage, wrong-references | written anew, under the version that was added up |
 | nobodys-original, nobodys-rendition | that generation is deleted |
 | unknown-object | reported: it has no name of ours |
@@ -31,12 +32,12 @@ from shared.documents import (
     Where,
     Write,
 )
-from shared.events.failures import told_again
+from shared.events.failures import Message, told_again
 from shared.events.model import FinalizedObject
 from shared.events.outbox import Publisher
 from shared.ids import derived_id
 from shared.media.charges import NAMES, charge
-from shared.media.model import COMING, Buckets, MediaRejected, Medium
+from shared.media.model import COMING, ORIGINAL_NAME, Buckets, MediaRejected, Medium
 from shared.media.objects import ListedObject, ObjectStore
 from shared.media.store import MediaStore
 from shared.reconcile import Finding, Page, Step
@@ -49,7 +50,6 @@ _UNNAMED = timedelta(hours=1)
 # The bucket deletes what stands in the inbox for two days, and Eventarc forgets after one.
 _LOST = timedelta(hours=25)
 _KEPT = ("ready", "trashed")
-_ORIGINAL = re.compile(r"[a-z2-7]{20}/[0-9]+")
 _RENDITION = re.compile(r"([a-z2-7]{20}/[0-9]+)/([0-9]+)/[0-9]+\.[a-z]+")
 Clock = Callable[[], datetime]
 
@@ -137,21 +137,51 @@ class MediaDocuments:
     def page(self, after: str, *, repair: bool) -> Page:
         found = self._around.pages("media", after)
         findings: list[Finding] = []
+        again: list[Message] = []
         for document in found:
             medium = Medium.from_document(document.id, document.data, document.version)
             if medium.state in _KEPT:
-                findings += self._missing(medium)
+                missing = self._missing(medium, repair=repair)
+                findings += missing
+                if any(one.repaired for one in missing):
+                    again.append(told_again(self._original(medium)))
             elif self._is_lost(medium):
                 findings.append(Finding("lost-upload", medium.id, repair and self._reject(medium)))
+        if again:
+            self._around.redrive.publish(again)
         return Page(findings, _last(found, lambda one: one.id))
 
-    def _missing(self, medium: Medium) -> Iterator[Finding]:
+    def _missing(self, medium: Medium, *, repair: bool) -> list[Finding]:
+        """Objects go only after the commit that says so: what moved meanwhile misses nothing."""
         objects, buckets = self._around.objects, self._around.buckets
-        if not objects.stands(buckets.media, medium.media_name):
-            yield Finding("missing-original", medium.id, False)
-        for one in medium.fields.get("renditions") or ():
-            if not objects.stands(buckets.renditions, medium.rendition_name(one["size"])):
-                yield Finding("missing-rendition", f"{medium.id} {one['size']}", False)
+        whole = objects.stands(buckets.media, medium.media_name)
+        gone = [
+            one["size"]
+            for one in medium.fields.get("renditions") or ()
+            if not objects.stands(buckets.renditions, medium.rendition_name(one["size"]))
+        ]
+        if whole and not gone:
+            return []
+        present = self._store.get(medium.id)
+        if present is None or present.version != medium.version:
+            return []
+        findings = [] if whole else [Finding("missing-original", medium.id, False)]
+        return findings + [
+            Finding("missing-rendition", f"{medium.id} {size}", repair and whole) for size in gone
+        ]
+
+    def _original(self, medium: Medium) -> FinalizedObject:
+        """As the thumbnails function takes it: by its name, under which nothing ever changes, so
+        the number in it serves as the generation."""
+        return FinalizedObject(
+            self._around.buckets.media,
+            medium.media_name,
+            int(medium.media_name.rpartition("/")[2]),
+            int(medium.fields["size"]),
+            str(medium.fields["contentType"]),
+            str(medium.fields["crc32c"]),
+            None,
+        )
 
     def _is_lost(self, medium: Medium) -> bool:
         around = self._around
@@ -270,7 +300,7 @@ class Originals(_Objects):
         self.bucket = around.buckets.media
 
     def _is_wanted(self, name: str) -> bool | None:
-        return self._standing.on(name) if _ORIGINAL.fullmatch(name) else None
+        return self._standing.on(name) if ORIGINAL_NAME.fullmatch(name) else None
 
 
 class Renditions(_Objects):

@@ -276,6 +276,21 @@ class MediaStore:
         blob = self._blob_of(medium)
         return blob is not None and blob.stored == name
 
+    def standing_on(self, original: str, limit: int) -> list[Medium]:
+        """Ready and trashed media whose bytes are that original."""
+        own = self.get(original.partition("/")[0])
+        others = self._documents.query(
+            "media",
+            where=[("stored", "==", original)],
+            order=[("__name__", "ASCENDING")],
+            limit=limit,
+        )
+        found = {one.id: _medium(one) for one in others}
+        if own is not None:
+            found[own.id] = own
+        kept = [one for one in found.values() if one.state in ("ready", "trashed")]
+        return [one for one in kept if one.media_name == original]
+
     def _blob_of(self, medium: Medium) -> Blob | None:
         path = medium.fields.get("blob")
         document = self._documents.get(f"blobs/{path}") if path else None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
 from shared.documents import DocumentStore
 from shared.errors import Unavailable
 from shared.media.gallery import Gallery
-from shared.media.rerender import Rerender, is_outdated
+from shared.media.rerender import Arrivals, Rerender, is_outdated
 from tests.fixtures import pictures
 from tests.fixtures.api import ADA, Links
 from tests.fixtures.stores import WatchedDocuments, memory_documents
@@ -219,3 +220,152 @@ def test_of_shared_bytes_each_medium_always_has_its_renditions(world: MediaWorld
         assert rerender(world)(world.medium(media[1]))
         assert all_there()
     assert {world.medium(media_id).fields["recipe"] for media_id in media} == {2}
+
+
+def lose(world: MediaWorld, media_id: str, *sizes: int) -> None:
+    medium = world.medium(media_id)
+    for size in sizes:
+        world.objects.discard("renditions", medium.rendition_name(size))
+
+
+def without_generations(world: MediaWorld) -> dict[tuple[str, str], tuple[bytes, str]]:
+    return {where: (content, kind) for where, (_, content, kind) in world.objects.objects.items()}
+
+
+@pytest.mark.parametrize("lost", [(640,), SIZES], ids=["one", "all"])
+@pytest.mark.parametrize("trashed", [False, True], ids=["ready", "trashed"])
+def test_missing_renditions_are_written_again_and_nothing_else_changes(
+    world: MediaWorld, lost: tuple[int, ...], trashed: bool
+) -> None:
+    media_id = world.upload(PHOTO)
+    if trashed:
+        Gallery(world.store, Links(), renditions_bucket="renditions").delete(ADA, media_id)
+    before, objects, version = world.state(), without_generations(world), world.medium(media_id)
+    lose(world, media_id, *lost)
+    assert without_generations(world) != objects
+    for _ in range(2):
+        assert rerender(world).restore(version.media_name)
+        assert without_generations(world) == objects
+    assert world.state() == before
+    assert world.medium(media_id).version == version.version
+
+
+def test_what_misses_nothing_is_not_even_read(world: MediaWorld) -> None:
+    medium = world.medium(world.upload(PHOTO))
+    calls: list[str] = []
+    world.watch = calls.append
+    assert rerender(world).restore(medium.media_name)
+    assert not {"load", "write", "commit"} & set(calls)
+
+
+def test_many_that_restore_at_once_write_the_same(world: MediaWorld) -> None:
+    media_id = world.upload(PHOTO)
+    objects = without_generations(world)
+    lose(world, media_id, *SIZES)
+    name = world.medium(media_id).media_name
+    with ThreadPoolExecutor(6) as threads:
+        assert all(threads.map(rerender(world).restore, [name] * 6))
+    assert without_generations(world) == objects
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [lambda world, name: world.objects.discard("media", name), damage],
+    ids=["missing", "damaged"],
+)
+def test_without_its_original_nothing_is_restored(
+    world: MediaWorld, trouble: Callable[[MediaWorld, str], None]
+) -> None:
+    media_id = world.upload(PHOTO)
+    name = world.medium(media_id).media_name
+    lose(world, media_id, 320)
+    trouble(world, name)
+    before = world.state()
+    assert not rerender(world).restore(name)
+    assert world.state() == before
+
+
+def test_what_is_erased_while_it_is_restored_leaves_nothing(world: MediaWorld) -> None:
+    media_id = world.upload(PHOTO)
+    medium = world.medium(media_id)
+    lose(world, media_id, 320)
+
+    def erase(call: str) -> None:
+        if call == "write":
+            world.watch = lambda _: None
+            Gallery(world.store, Links(), renditions_bucket="renditions").delete(ADA, media_id)
+            world.store.erase(world.medium(media_id), NOON)
+            world.objects.erase("media", medium.media_name)
+            world.objects.erase("renditions", medium.media_name)
+
+    world.watch = erase
+    rerender(world).restore(medium.media_name)
+    assert world.medium(media_id).state == "deleted"
+    assert world.objects.objects == {}
+
+
+def calls_of_a_restoration() -> list[str]:
+    world = MediaWorld(memory_documents())
+    media_id = world.upload(PHOTO)
+    lose(world, media_id, *SIZES)
+    watch = FailAt(0, Crash())
+    world.watch = watch
+    rerender(world).restore(world.medium(media_id).media_name)
+    return watch.calls
+
+
+RESTORING = calls_of_a_restoration()
+
+
+@pytest.mark.parametrize("fault", [Crash, outage], ids=["killed", "outage"])
+@pytest.mark.parametrize(
+    "nth", range(1, len(RESTORING) + 1), ids=lambda n: f"{n} {RESTORING[n - 1]}"
+)
+def test_a_fault_while_restoring_is_mended_by_the_next_delivery(
+    nth: int, fault: Callable[[], BaseException]
+) -> None:
+    world = MediaWorld(memory_documents())
+    media_id = world.upload(PHOTO)
+    before, objects = world.state(), without_generations(world)
+    lose(world, media_id, *SIZES)
+    name = world.medium(media_id).media_name
+    world.watch = FailAt(nth, fault())
+    with suppress(Crash, Unavailable):
+        rerender(world).restore(name)
+    world.watch = lambda _: None
+    assert rerender(world).restore(name)
+    assert (world.state(), without_generations(world)) == (before, objects)
+
+
+def test_renditions_of_an_old_recipe_that_are_missing_come_by_the_present_one(
+    world: MediaWorld,
+) -> None:
+    media = [world.upload(PHOTO) for _ in range(2)]
+    name = world.medium(media[0]).media_name
+    assert world.medium(media[1]).media_name == name
+    lose(world, media[0], 320)
+    with recipe(2):
+        assert rerender(world).restore(name)
+    for media_id in media:
+        medium = world.medium(media_id)
+        assert medium.fields["recipe"] == 2
+        wanted = {medium.rendition_name(size) for size in SIZES}
+        assert wanted <= set(world.names("renditions"))
+
+
+def test_an_original_is_restored_and_an_upload_looked_at(world: MediaWorld) -> None:
+    media_id = world.upload(PHOTO)
+    objects = without_generations(world)
+    lose(world, media_id, 320)
+    name = world.medium(media_id).media_name
+    arrivals = Arrivals(world.pipeline, rerender(world), BUCKETS)
+    event = world.put(world.announce(pictures.saved(pictures.photo(30, 30), "PNG")), b"x")
+    for odd in ("", "../x", f"{name}/1/320.webp", "a" * 20 + "/1"):
+        arrivals(replace(event, bucket="media", name=odd))
+    assert without_generations(world) != objects
+    arrivals(replace(event, bucket="media", name=name))
+    assert {where for where in objects if where[0] == "renditions"} == {
+        where for where in world.objects.objects if where[0] == "renditions"
+    }
+    arrivals(event)
+    assert world.names("inbox") == []

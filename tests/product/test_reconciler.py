@@ -109,6 +109,15 @@ def earlier_recipe(scene: Scene) -> None:
     scene.product.objects.put(RENDITIONS, f"{stored}/0/320.webp", PICTURE, "image/webp")
 
 
+def one_lost_rendition(scene: Scene) -> None:
+    stored, recipe = medium(scene).data["stored"], medium(scene).data["recipe"]
+    scene.product.objects.discard(RENDITIONS, f"{stored}/{recipe}/640.webp")
+
+
+def all_lost_renditions(scene: Scene) -> None:
+    scene.product.objects.erase(RENDITIONS, medium(scene).data["stored"])
+
+
 def nobodys_upload(scene: Scene) -> None:
     scene.product.objects.put(INBOX, f"uploads/{NOBODY}", PICTURE, "image/jpeg")
 
@@ -128,6 +137,8 @@ def late_upload(scene: Scene) -> None:
         (earlier_generation, "nobodys-original"),
         (rendition, "nobodys-rendition"),
         (earlier_recipe, "nobodys-rendition"),
+        (one_lost_rendition, "missing-rendition"),
+        (all_lost_renditions, "missing-rendition"),
         (nobodys_upload, "waiting-upload"),
         (late_upload, "waiting-upload"),
     ],
@@ -208,6 +219,37 @@ def test_lost_bytes_are_reported_and_nothing_is_done_about_them(scene: Scene) ->
     wanted = {("missing-original", False), ("missing-rendition", False)}
     assert kinds(reconciler(scene).run()) == wanted
     assert scene.product.state() == before
+
+
+class Meanwhile:
+    """The bucket, before whose first answer something else happens."""
+
+    def __init__(self, inner: Any, happens: Callable[[], None]) -> None:
+        self._inner = inner
+        self._happens: Callable[[], None] | None = happens
+
+    def __getattr__(self, name: str) -> Any:
+        happens, self._happens = self._happens, None
+        if happens:
+            happens()
+        return getattr(self._inner, name)
+
+
+def test_what_is_erased_while_it_is_looked_at_alarms_nobody(scene: Scene) -> None:
+    """A file said to be lost wakes somebody up."""
+    product = scene.product
+
+    def erase() -> None:
+        where = f"/api/media/{scene.free}?permanent=true"
+        assert scene.ada.call("DELETE", where).status_code == 204
+        assert product.job("/empty-trash") == 204
+
+    buckets = Buckets(INBOX, MEDIA, RENDITIONS)
+    documents, objects = product.documents, Meanwhile(product.objects, erase)
+    around = Surroundings(documents, objects, buckets, product.redriven)
+    (media,) = (one for one in steps(around) if one.name == "media")
+    assert media.page("", repair=True).findings == []
+    assert (MEDIA, f"{scene.free}") not in {(b, n.partition("/")[0]) for b, n in objects.objects}
 
 
 def test_an_object_without_a_name_of_ours_is_left_alone(scene: Scene) -> None:
