@@ -61,6 +61,7 @@ export = Export(
         Section("attachments"),
         Section("comments", "author"),
         Section("media"),
+        Section("usage"),
         Section("audit"),
     ],
 )

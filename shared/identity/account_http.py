@@ -69,5 +69,8 @@ def add_account_routes(
 
     @routes.delete("/me", status=202, errors=(Conflict, TooManyRequests))
     def erase(body: Confirmation, caller: Principal) -> None:
-        """Erase the caller's account with all that is in it; ends every session at once."""
+        """Erase the caller's account with all that is in it; ends every session at once.
+
+        What was done on tasks of others stays in their history, under an id that leads to nobody.
+        """
         accounts.erase(caller, body.password)
