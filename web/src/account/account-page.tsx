@@ -109,9 +109,11 @@ function Sessions() {
       {sessions.isError && !sessions.data ? <Failed error={sessions.error} again={() => void sessions.refetch()} /> : null}
       <ul>
         {sessions.data?.items.map((one) => (
-          <li key={one.id} className={styles.comment}>
-            {one.device ?? "Unknown device"} {one.current ? <strong>(this one)</strong> : null}
-            <br /><span className="small">last used {new Date(one.lastUsedAt).toLocaleString()}</span>
+          <li key={one.id} className={styles.session}>
+            <span>
+              {one.device ?? "Unknown device"} {one.current ? <strong>(this one)</strong> : null}
+              <br /><span className="small">last used {new Date(one.lastUsedAt).toLocaleString()}</span>
+            </span>
             {one.current ? null : <button type="button" className="quiet" aria-label={`Sign out ${one.device ?? "the unknown device"}`} onClick={() => void end(one.id)}>Sign out</button>}
           </li>
         ))}

@@ -59,7 +59,7 @@ export default function GalleryPage({ open }: { open: string | undefined }) {
       </div>
       {chosen.size ? (
         <div className={styles.selection} role="toolbar" aria-label="Selected">
-          <span>{chosen.size} selected</span>
+          <span role="status">{chosen.size} selected</span>
           <button type="button" className="quiet bad" onClick={() => void bin()}>Into the trash</button>
           <button type="button" className="quiet" onClick={() => items.filter(({ id }) => chosen.has(id)).forEach(({ id, fileName }) => void download(id, fileName))}>Download</button>
           <button type="button" className="quiet" onClick={() => setChosen(new Set())}>Clear</button>
@@ -135,7 +135,7 @@ const Album = memo(function Album({ wanted, at, page, width, chosen, choose, sho
     <section ref={setHeight} className={styles.album} aria-label={at ? `Pictures, page ${at + 1}` : "Pictures"}>
       {isNear ? (
         <RowsPhotoAlbum
-          photos={photos} targetRowHeight={180} spacing={8} rowConstraints={{ singleRowMaxHeight: 240 }}
+          photos={photos} targetRowHeight={180} spacing={8} rowConstraints={{ singleRowMaxHeight: width < 640 ? 320 : 240 }}
           defaultContainerWidth={width}
           render={{
             photo: (_, { photo, width: wide, height: high }) => (
