@@ -84,7 +84,8 @@ def _properties(data: bytes, at: int, end: int) -> tuple[list[tuple[int, int]], 
         if name == b"ispe":
             sizes.append((number(BE32, data, start + 4), number(BE32, data, start + 8)))
         elif name == b"pixi":
-            depths += data[start + 5 : stop]
+            # One byte a channel, after their number; the box itself may claim megabytes.
+            depths += data[start + 5 : min(stop, start + 5 + data[start + 4])]
     return sizes, depths
 
 

@@ -15,6 +15,9 @@ _MOST_PAGES = 1000
 _MOST_ENTRIES = 512
 # A 50-megapixel picture in strips of one row has some ten thousand.
 _MOST_PIECES = 100_000
+# Of all pages together: a hundred of them in strips of one row. They take 36 MB and 50 ms; without
+# it a thousand pages that point at one and the same list would take gigabytes and half an hour.
+_MOST_VALUES = 1_000_000
 _WIDTH, _HEIGHT, _BITS = 256, 257, 258
 _PIECES = ((273, 279), (324, 325))  # Offsets and byte counts, of strips and of tiles.
 _SIZES = {1: 1, 3: 2, 4: 4, 16: 8}
@@ -39,12 +42,15 @@ Directory = dict[int, list[int]]
 def walk_tiff(data: bytes) -> Outline:
     form, at = _form(data)
     pages: list[Directory] = []
-    seen = set[int]()
+    seen, values = set[int](), 0
     while at and len(pages) < _MOST_PAGES:
         if at in seen:
             raise Rejected("corrupt")
         seen.add(at)
         directory, at = _directory(data, form, at)
+        values += sum(map(len, directory.values()))
+        if values > _MOST_VALUES:
+            raise Rejected("corrupt")
         pages.append(directory)
     if at or not pages:
         raise Rejected("corrupt")
@@ -83,6 +89,8 @@ def _directory(data: bytes, form: _Form, at: int) -> tuple[Directory, int]:
     for entry in range(at, at + count * form.entry, form.entry):
         tag, kind = number(form.numbers[3], data, entry), number(form.numbers[3], data, entry + 2)
         if tag in wanted and kind in _SIZES:
+            if tag in found:
+                raise Rejected("corrupt")
             found[tag] = _values(data, form, entry, kind)
     return found, number(form.offset, data, at + count * form.entry)
 

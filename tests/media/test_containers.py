@@ -114,11 +114,36 @@ def test_a_tiff_is_refused_for_what_its_directory_claims() -> None:
         (tiff((256, 4, 1, 60_000), (257, 4, 1, 60_000), *PIECES), "bad-dimensions"),
         (tiff((256, 4, 1, 9_000), (257, 4, 1, 9_000), *PIECES), "too-many-pixels"),
         (tiff(*PIECES), "bad-dimensions"),
+        (tiff(*SIZE, *PIECES, (273, 4, 1, 8)), "corrupt"),
         (b"II*\0\xff\xff\xff\x7f", "truncated"),
         (b"II*\0\0\0\0\0", "corrupt"),
         (b"II*\0\x08\0\0\0\xff\xff", "corrupt"),
     ]
     assert [reason_of(content) for content, _ in cases] == [reason for _, reason in cases]
+
+
+@pytest.mark.parametrize(("pages", "reason"), [(4, None), (6, "corrupt")])
+def test_pages_that_share_one_list_count_it_each(pages: int, reason: str | None) -> None:
+    """A page takes 54 bytes of the file, and its two lists two megabytes of memory."""
+    content = b"II*\0" + struct.pack("<I", 8 + 100_000) + b"\1" * 100_000
+    for page in range(pages):
+        entries = [*SIZE, (273, 1, 100_000, 8), (279, 1, 100_000, 8)]
+        following = len(content) + len(directory(entries)) if page < pages - 1 else 0
+        content += directory(entries, following)
+    assert reason_of(content) == reason
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+def test_only_as_many_depths_are_read_as_there_are_channels() -> None:
+    size = box(b"ispe", struct.pack(">III", 0, 8, 8))
+    depths = box(b"pixi", b"\0\0\0\0" + b"\x03\x08\x08\x08" + b"\x10" * 1000)
+    properties = box(b"iprp", box(b"ipco", size + depths))
+    head = box(b"ftyp", b"avif\0\0\0\0avif")
+    content = head + box(b"meta", b"\0\0\0\0" + properties) + box(b"mdat", b"\0" * 8)
+    assert outline(content) == Outline("image/avif", 8, 8)
 
 
 @pytest.mark.parametrize(
