@@ -19,6 +19,11 @@ MOST_WORDS = 100
 _LONGEST_WORD = 30
 _LONGEST_SORTING = 40
 PREFIX = 3
+# Letters that pieces of other texts than ASCII may become. MOST_WORDS distinct words come long
+# before; one sign may become eighteen, and a list looks at hundreds of descriptions.
+_MOST_FOLDED = 5000
+# Words are parted by white space before they are folded as well as after. Nothing longer is a word.
+_PIECE = re.compile(r"\S{1,200}")
 _ALONE = "\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(f"[{_ALONE}]|[^\\W_{_ALONE}]+")
 _OTHER = re.compile(r"[\W_]+")
@@ -40,7 +45,23 @@ def sorting(text: str) -> str:
 
 
 def words(text: str) -> Iterator[str]:
-    return (found[0][:_LONGEST_WORD] for found in _WORD.finditer(fold(text)))
+    for piece in _folded(text):
+        for found in _WORD.finditer(piece):
+            yield found[0][:_LONGEST_WORD]
+
+
+def _folded(text: str) -> Iterator[str]:
+    """Piece by piece, so that who has enough words stops the work."""
+    if text.isascii():
+        yield fold(text)
+        return
+    left = _MOST_FOLDED
+    for found in _PIECE.finditer(text):
+        piece = fold(found[0])
+        yield piece
+        left -= 0 if found[0].isascii() else len(piece)
+        if left <= 0:
+            return
 
 
 def words_of(fields: Mapping[str, Any]) -> list[str]:

@@ -265,6 +265,25 @@ def test_any_text_is_found_by_each_of_its_first_words(written: str) -> None:
     assert len(search.words_of(fields)) <= search.MOST_WORDS
 
 
+@given(
+    st.text(
+        st.sampled_from("ab\u00e9\u1e9e\u0301\u0130\ufdfa\u6f22\uac00_-. \n\u2003\u3000"),
+        max_size=150,
+    )
+)
+def test_words_read_piece_by_piece_are_those_of_the_whole_text(text: str) -> None:
+    whole = [found[0][:30] for found in search._WORD.finditer(search.fold(text))]
+    assert list(search.words(text)) == whole
+
+
+def test_a_text_of_signs_that_become_many_letters_is_not_read_to_its_end() -> None:
+    """Each of them is four words; a list of 300 such tasks took twenty seconds."""
+    read = list(search.words("\ufdfa" * 10_000 + " end"))
+    assert 1000 < sum(map(len, read)) < 10_000
+    assert "end" in list(search.words("word " * 1999 + "end"))
+    assert "end" in list(search.words("\u00e9t\u00e9 " + "-" * 9000 + " end"))
+
+
 def test_a_long_text_has_bounded_terms_and_title_and_labels_come_first(world: World) -> None:
     description = " ".join(f"word{n}" for n in range(1000))
     task = world.task(title="needle", labels=["thread"], description=description)
