@@ -42,3 +42,22 @@ def test_nothing_is_outdated_in_a_fresh_cloud(stack: Stack, person: Person) -> N
     code, output = command(stack, "reprocess")
     assert code == 0
     assert "0 outdated, 0 made anew" in output
+
+
+def test_thumbnails_that_somebody_deleted_come_back_to_the_byte(
+    stack: Stack, person: Person
+) -> None:
+    medium = person.upload(pictures.saved(pictures.photo(90, 60), "JPEG"))
+    eventually(lambda: person.medium(medium)["state"], lambda state: state == "ready")
+    bucket = stack.storage.bucket(stack.plan.bucket("renditions"))
+
+    def standing() -> dict[str, str]:
+        return {one.name: one.crc32c for one in bucket.list_blobs(prefix=f"{medium}/")}
+
+    before = standing()
+    assert len(before) == 3
+    for name in before:
+        bucket.delete_blob(name)
+    # The job of every minute may be first; then there is nothing left to tell of here.
+    command(stack, "reconcile", "--repair")
+    assert eventually(standing, lambda names: len(names) == 3) == before
