@@ -26,6 +26,7 @@ _VALUES = st.recursive(
 )
 
 
+@pytest.mark.proof
 @settings(max_examples=100, deadline=None)
 @given(_VALUES, st.booleans())
 def test_what_the_standard_library_writes_is_read_back(value: Any, ascii_only: bool) -> None:
@@ -122,6 +123,7 @@ _PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.proof
 @settings(max_examples=200, deadline=None)
 @given(st.lists(_PIECES, max_size=14).map(b"".join), st.integers(1, 50))
 def test_no_noise_in_a_form_is_worse_than_refused(body: bytes, step: int) -> None:

@@ -261,6 +261,7 @@ def test_base64_that_is_not_canonical_is_refused() -> None:
         assert is_refused(GENUINE[:-1] + char)
 
 
+@pytest.mark.proof
 def test_no_single_bit_of_a_token_can_be_flipped() -> None:
     for position, char in enumerate(GENUINE):
         for bit in range(7):
@@ -268,6 +269,7 @@ def test_no_single_bit_of_a_token_can_be_flipped() -> None:
             assert is_refused(GENUINE[:position] + flipped + GENUINE[position + 1 :])
 
 
+@pytest.mark.proof
 @given(st.data())
 def test_no_piece_of_a_token_can_be_replaced(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(GENUINE)))

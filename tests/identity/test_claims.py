@@ -88,6 +88,7 @@ def test_a_run_ends_in_time_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch
     assert sign_in_statuses(world) == [200] * 7
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("moment", ["get", "after get", "query", "commit", "after commit"])
 @pytest.mark.parametrize("call", range(6))
 def test_a_run_that_is_cut_off_anywhere_is_finished_by_the_next(moment: str, call: int) -> None:

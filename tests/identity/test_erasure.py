@@ -150,6 +150,7 @@ def state(documents: DocumentStore) -> list[str]:
     return sorted(one.path for name in names for one in documents.query(name, limit=2000))
 
 
+@pytest.mark.proof
 def test_killed_at_any_call_the_next_run_finishes_the_work() -> None:
     calls, kill_at = [0], [0]
 

@@ -80,6 +80,7 @@ def test_it_asks_by_the_page_and_not_by_the_document() -> None:
     assert budget.taken() == {"get": 2, "count": 1, "query": 4}
 
 
+@pytest.mark.proof
 def test_its_size_is_nobodys_memory() -> None:
     world = World()
     tokens = world.signed_in()

@@ -181,6 +181,7 @@ def renewed(world: World, tokens: dict[str, Any]) -> dict[str, Any]:
     return tokens
 
 
+@pytest.mark.proof
 def test_nobody_notices_in_half_a_year_of_rotations(world_of_two: tuple[World, World]) -> None:
     """Two processes, whose caches are of different age; one device in daily use."""
     here, there = world_of_two

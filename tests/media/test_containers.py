@@ -53,6 +53,7 @@ def test_the_outline_is_read_without_a_decoder(content: bytes, expected: Outline
     assert kind_of(content[:HEAD]) == expected.type
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("kind", ["AVIF", "HEIC", "TIFF", "BIG TIFF"])
 def test_a_file_cut_anywhere_is_truncated(kind: str) -> None:
     image = pictures.photo(320, 240)
@@ -246,6 +247,7 @@ FLIPS = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255
 HEADS = st.lists(st.tuples(st.floats(0, 0.2), st.integers(0, 255)), max_size=4)
 
 
+@pytest.mark.proof
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(SEEDS), FLIPS, HEADS, st.floats(0.05, 1))
 def test_a_damaged_container_has_an_outline_or_is_rejected_and_nothing_else(

@@ -19,6 +19,8 @@ from shared.media.renditions import Rejected, Rendered, render
 from tests.fixtures import pictures
 from tests.fixtures.sources import ROOT
 
+pytestmark = pytest.mark.proof
+
 TRACES = (b"Secret", b"SpyCamera", b"EXIF", b"Exif", b"ICCP", b"XMP", b"GPS", b"acsp", b"8BIM")
 
 

@@ -382,6 +382,7 @@ class SwapAt:
             self.events.append(self.world.put(self.media_id, PHOTO + EVIL))
 
 
+@pytest.mark.proof
 def test_a_swap_while_it_is_scanned_never_promotes_what_was_not() -> None:
     """At each call of the first delivery; then the event of the swapped object comes."""
     counted = MediaWorld(memory_documents())

@@ -19,6 +19,8 @@ from tests.fixtures.scanner import EVIL
 from tests.fixtures.stores import memory_documents
 from tests.media.world import PHOTO, Crash, FailAt, MediaWorld, outage
 
+pytestmark = pytest.mark.proof
+
 GOOD = ("good", PHOTO, "image/jpeg")
 BAD = ("bad", PHOTO[:-2], "image/jpeg")
 VIRUS = ("virus", PHOTO + EVIL, "image/jpeg")

@@ -76,6 +76,7 @@ def test_of_a_hundred_announced_at_once_as_many_are_taken_as_fit(documents: Docu
     assert taken(documents) == 1000
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("seed", range(3))
 def test_of_many_sizes_at_once_none_is_refused_that_fits(
     documents: DocumentStore, seed: int

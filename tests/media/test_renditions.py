@@ -18,6 +18,8 @@ from shared.media.renditions import Rejected, Rendered, check, render
 from shared.media.sniff import Outline, png_has_all_rows
 from tests.fixtures import pictures
 
+pytestmark = pytest.mark.proof
+
 Colour = tuple[int, ...]
 
 

@@ -327,6 +327,7 @@ def calls_of(run: Callable[[World], None]) -> list[str]:
     return counted.calls
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("fault", [Crash, outage], ids=["killed", "outage"])
 def test_a_fault_at_any_call_of_the_retention_is_healed_by_the_next_runs(
     fault: Callable[[], BaseException],
@@ -450,6 +451,7 @@ def test_of_a_person_who_leaves_nothing_is_left(world: World) -> None:
     assert world.told() == told
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("fault", [Crash, outage], ids=["killed", "outage"])
 def test_a_fault_at_any_call_of_leaving_is_healed_by_the_next(
     fault: Callable[[], BaseException],

@@ -25,6 +25,8 @@ from tests.fixtures.stores import documents as documents
 from tests.fixtures.stores import memory_documents
 from tests.media.world import BUCKETS, NOON, Crash, FailAt, MediaWorld, WatchedObjects, outage
 
+pytestmark = pytest.mark.proof
+
 # Small, because they are rendered hundreds of times.
 PHOTO = pictures.saved(pictures.photo(40, 30), "JPEG")
 OTHER = pictures.saved(pictures.photo(30, 40), "JPEG")

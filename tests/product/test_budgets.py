@@ -161,6 +161,7 @@ def test_an_operation_keeps_to_its_budget(long: tuple[Scene, Snapshot], name: st
     assert all(a <= b for a, b in zip(seen, budget, strict=True)), f"{seen} over {budget}"
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_long_list_takes_no_more_round_trips(
     long: tuple[Scene, Snapshot], short: tuple[Scene, Snapshot], name: str

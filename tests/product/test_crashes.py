@@ -22,6 +22,8 @@ from tests.fixtures.faults import Crash, FailAt
 from tests.fixtures.product import Product, Snapshot
 from tests.product.operations import OPERATIONS, PICTURE, WRITES, Scene, send
 
+pytestmark = pytest.mark.proof
+
 # More than any handler makes.
 _MOST_CALLS = 400
 Act = Callable[[Scene], int]

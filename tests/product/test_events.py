@@ -13,6 +13,8 @@ from tests.fixtures import pictures
 from tests.fixtures.product import Product, Snapshot
 from tests.product.operations import Scene
 
+pytestmark = pytest.mark.proof
+
 COUNT = 8
 Delivery = Callable[[], int]
 

@@ -23,6 +23,8 @@ from tests.fixtures import pictures
 from tests.fixtures.product import Person, Product
 from tests.fixtures.stores import firestore_documents
 
+pytestmark = pytest.mark.proof
+
 # Equal ones too: the same bytes twice are kept once, and must not show it.
 CONTENTS = tuple(pictures.saved(pictures.photo(40 + n, 30), "JPEG") for n in range(3))
 BROKEN = CONTENTS[0][:-30]

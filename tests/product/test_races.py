@@ -12,6 +12,8 @@ import pytest
 from tests.fixtures.product import Product, Snapshot
 from tests.product.operations import OPERATIONS, WRITES, Scene, send
 
+pytestmark = pytest.mark.proof
+
 # Who may come in at all is another matter, and each of these ends in one document.
 RACERS = [name for name in WRITES if not name.startswith("POST /api/auth")]
 Outcome = tuple[int, int, tuple[str, ...]]

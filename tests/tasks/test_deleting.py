@@ -317,6 +317,7 @@ def test_an_account_that_goes_leaves_nothing_of_its_own_anywhere(
     assert BOB not in repr(stored)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("nth", range(1, 40))
 def test_the_erasing_of_an_account_may_be_killed_anywhere(nth: int) -> None:
     documents = memory_documents()

@@ -100,6 +100,7 @@ def text(task: dict[str, Any]) -> str:
     return search.fold(f"{task['title']} {task['description']}")
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 @pytest.mark.parametrize("sort", SORTS)
 def test_each_condition_in_each_order_finds_what_a_person_would_pick(
@@ -122,6 +123,7 @@ def test_each_condition_in_each_order_finds_what_a_person_would_pick(
     assert found_any >= len(CONDITIONS) - 1
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("seed", range(4))
 def test_any_conditions_together_find_what_a_person_would_pick(seed: int) -> None:
     world = World(memory_documents())
@@ -204,6 +206,7 @@ def test_what_is_read_for_one_page_is_bounded_and_the_cursor_goes_on(
     assert budget.calls == {"query": 3}
 
 
+@pytest.mark.proof
 def test_a_full_page_at_the_end_of_a_batch_loses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -92,6 +92,7 @@ def test_every_route_of_a_task_is_in_the_matrix_and_no_other() -> None:
     assert set(MATRIX) - set(ROUTES.values()) == {"moderate"}
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("who", PEOPLE)
 @pytest.mark.parametrize("route", OF_A_TASK, ids=" ".join)
 def test_a_route_is_open_to_exactly_whom_the_matrix_names(

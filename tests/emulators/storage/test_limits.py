@@ -101,6 +101,7 @@ def steps(store: Store) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("kept", ["0", "604800"])
 def test_the_cost_of_a_call_does_not_grow_with_the_bucket(tmp_path: Path, kept: str) -> None:
     store = Store(tmp_path)
