@@ -20,8 +20,7 @@ _REQUEST_HEADERS = (
     "Traceparent, X-Request-Id"
 )
 _EXPOSED_HEADERS = (
-    "Content-Disposition, ETag, Idempotent-Replayed, Location, Preference-Applied, "
-    "Retry-After, X-Request-Id"
+    "Content-Disposition, ETag, Location, Preference-Applied, Retry-After, X-Request-Id"
 )
 
 
