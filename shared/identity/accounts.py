@@ -130,7 +130,7 @@ class Accounts:
         self._attempts.request(source)
         user = self._confirmed(caller, given.password, "/password")
         if self._attempts.may_mail(given.email, source):
-            self._mails.want("email-change", given.email, self._clock(), user.id)
+            self._mails.want("email-change", given.email, self._clock(), user.id, user.state)
 
     def change_email(self, token: str, source: Source) -> None:
         link, user = self._followed(token, "change-email", source)

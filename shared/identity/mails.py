@@ -51,12 +51,14 @@ class MailHandled(Event):
 
 @dataclass(frozen=True, slots=True)
 class WantedMail:
-    """`user` is who wanted it, where that is known when it is wanted."""
+    """`user` is who wanted it, where that is known when it is wanted, and `state` what his account
+    was like then (User.state), where the mail is good for that account only."""
 
     id: str
     kind: Kind
     email: str
     user: str | None
+    state: str | None
     expires_at: datetime
     claimed_until: datetime | None
     version: Any
@@ -68,19 +70,23 @@ class WantedMail:
             data["kind"],
             str(data["email"]),
             data.get("user"),
+            data.get("state"),
             data["expireAt"],
             data.get("claimedUntil"),
             version,
         )
 
 
-def wanted(kind: Kind, email: str, now: datetime, user: str | None = None) -> list[Create]:
+def wanted(
+    kind: Kind, email: str, now: datetime, user: str | None = None, state: str | None = None
+) -> list[Create]:
     """The writes that belong into the commit which wants the mail."""
     mail_id = new_id()
     data = {
         "kind": kind,
         "email": email,
         "user": user,
+        "state": state,
         "createdAt": now,
         "expireAt": now + _WANTED_FOR,
         "claimedUntil": None,
@@ -94,8 +100,15 @@ class MailStore:
     def __init__(self, documents: DocumentStore) -> None:
         self._documents = documents
 
-    def want(self, kind: Kind, email: str, now: datetime, user: str | None = None) -> None:
-        self._documents.commit(wanted(kind, email, now, user))
+    def want(
+        self,
+        kind: Kind,
+        email: str,
+        now: datetime,
+        user: str | None = None,
+        state: str | None = None,
+    ) -> None:
+        self._documents.commit(wanted(kind, email, now, user, state))
 
     def claim(self, mail_id: str, now: datetime) -> WantedMail | None:
         """Ours to send; None when it was sent, or is too old to be. Raises Unavailable while

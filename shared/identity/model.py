@@ -205,6 +205,11 @@ class User:
         return int(self.fields.get("moves", 0))
 
     @property
+    def state(self) -> str:
+        """Another one after every change of who may do what with the account."""
+        return f"{self.epoch}.{self.moves}"
+
+    @property
     def email(self) -> str:
         return str(self.fields["email"])
 

@@ -63,9 +63,9 @@ class Post:
     def _send(self, mail: WantedMail) -> tuple[User | None, Outcome]:
         user = self._owner(mail)
         letter = _letter(mail, user)
-        if letter is None:
+        token = None if letter is None else self._token(mail, user, letter)
+        if letter is None or token is None:
             return user, "nobody"
-        token = self._token(mail, user, letter)
         subject = letters.subject(letter)
         text = letters.text(letter, self._app_url, token)
         try:
@@ -81,7 +81,9 @@ class Post:
         macs = self._keys.all_macs(ADDRESS, address_key(mail.email))
         return self._users.user_by_address([mac.hex() for mac in macs])
 
-    def _token(self, mail: WantedMail, user: User | None, letter: Letter) -> str:
+    def _token(self, mail: WantedMail, user: User | None, letter: Letter) -> str | None:
+        """None when the account is no more what it was when it wanted the mail: whoever was shut
+        out since, must not be let in by a mail that was slow."""
         purposes: dict[Letter, Purpose] = {
             "verify": "verify-email",
             "reset": "reset-password",
@@ -92,6 +94,8 @@ class Post:
             return ""
         if purpose == "change-email":
             user = self._users.user(mail.user or "")
+            if user is None or user.state != mail.state:
+                return None
         if user is None:
             raise Unavailable("The user went away this moment")
         link_id = self._users.make_link(

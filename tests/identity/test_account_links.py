@@ -286,6 +286,25 @@ def test_what_lies_in_the_mailbox_that_was_left_opens_nothing(world: World) -> N
     assert signs_in(world, PASSWORD, "lovelace@example.org")
 
 
+@pytest.mark.parametrize("how", ["password", "sessions", "account"])
+def test_a_slow_mail_lets_nobody_in_who_was_shut_out_since(world: World, how: str) -> None:
+    """The link is made when the mail leaves, which an outage may delay by hours."""
+    tokens = world.signed_in()
+    world.deliver_mails()
+    assert change_email(world, tokens, "eve@example.org") == 202
+    bearer = tokens["accessToken"]
+    if how == "password":
+        passwords = {"currentPassword": PASSWORD, "newPassword": NEW}
+        assert world.post("/password", bearer=bearer, **passwords).status_code == 204
+    elif how == "sessions":
+        assert world.post("/logout-all", bearer=bearer).status_code == 204
+    else:
+        body = {"password": PASSWORD}
+        assert world.call("DELETE", "/me", body, bearer=bearer).status_code == 202
+    assert "eve@example.org" not in {mail.to for mail in world.deliver_mails()}
+    assert world.documents.query("mails") == []
+
+
 def test_a_mail_asked_for_in_other_letters_goes_to_the_address_as_it_was_proved(
     world: World,
 ) -> None:

@@ -157,10 +157,11 @@ def test_no_letter_has_a_hole_or_an_address_in_it(world: World) -> None:
     world.post("/password-reset", email="ada@example.org")
     bearer = tokens["accessToken"]
     world.post("/email", bearer=bearer, email="eve@example.org", password=PASSWORD)
+    mails = world.deliver_mails()
     world.post(
         "/password", bearer=bearer, currentPassword=PASSWORD, newPassword="staple battery horse"
     )
-    mails = world.deliver_mails()
+    mails += world.deliver_mails()
     assert len(mails) == 4
     for mail in mails:
         assert "{" not in mail.text + mail.subject
