@@ -1,8 +1,8 @@
 """Who may do what with a task: one matrix as data, one function that reads it.
 
 Whoever is no member meets a missing task (404) in every case; a member who may not do something
-knows that the task exists, so he is told (403). The matrix is what tests/tasks/test_policy.py
-runs every route against, and `ROUTES` is what it finds the routes by.
+knows that the task exists, so he is told (403). tests/product/operations.py says the same of each
+route in its own words, and tries it.
 """
 
 from __future__ import annotations

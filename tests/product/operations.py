@@ -32,6 +32,7 @@ assert checked_traceparent(TRACE)
 Access = Literal["public", "own", "session", "task", "medium"]
 """`public`: no token. `own`: everybody signed in, about himself. `session`, `task`,
 `medium`: who has the one that the path names."""
+READERS, WRITERS = ("editor", "viewer"), ("editor",)
 
 
 class Scene:
@@ -84,7 +85,9 @@ class Operation:
     body: Callable[[Scene], Any] | None = None
     path: Mapping[str, str] = field(default_factory=dict)
     """Path parameters that are not the task or the picture: attributes of the scene."""
-    query: str = ""
+    members: tuple[str, ...] = ()
+    """Who may besides the owner, of those with whom the task is shared; to a medium they come by
+    naming the task."""
     keyed: bool = False
     """Takes an Idempotency-Key."""
     upload: bool = False
@@ -149,28 +152,30 @@ OPERATIONS: dict[str, Operation] = {
     "GET /api/auth/.well-known/jwks.json": Operation("public", 200),
     "GET /api/tasks": Operation("own", 200),
     "POST /api/tasks": Operation("own", 201, lambda scene: {"title": "Buy milk"}, keyed=True),
-    "GET /api/tasks/{task_id}": Operation("task", 200),
-    "PATCH /api/tasks/{task_id}": Operation("task", 200, lambda scene: {"title": "Paint it red"}),
+    "GET /api/tasks/{task_id}": Operation("task", 200, members=READERS),
+    "PATCH /api/tasks/{task_id}": Operation(
+        "task", 200, lambda scene: {"title": "Paint it red"}, members=WRITERS
+    ),
     "DELETE /api/tasks/{task_id}": Operation("task", 204),
     "POST /api/tasks/{task_id}/attach-media": Operation(
-        "task", 200, lambda scene: {"mediaId": scene.free}
+        "task", 200, lambda scene: {"mediaId": scene.free}, members=WRITERS
     ),
-    "DELETE /api/tasks/{task_id}/detach-media/{media_id}": Operation("task", 204),
-    "GET /api/tasks/{task_id}/with-media": Operation("task", 200),
+    "DELETE /api/tasks/{task_id}/detach-media/{media_id}": Operation("task", 204, members=WRITERS),
+    "GET /api/tasks/{task_id}/with-media": Operation("task", 200, members=READERS),
     "PUT /api/tasks/{task_id}/position": Operation("task", 200, lambda scene: {"to": "last"}),
     "PUT /api/tasks/{task_id}/media-order": Operation(
-        "task", 200, lambda scene: {"mediaIds": carried(scene)}
+        "task", 200, lambda scene: {"mediaIds": carried(scene)}, members=WRITERS
     ),
-    "GET /api/tasks/{task_id}/activity": Operation("task", 200),
-    "GET /api/tasks/{task_id}/comments": Operation("task", 200),
+    "GET /api/tasks/{task_id}/activity": Operation("task", 200, members=READERS),
+    "GET /api/tasks/{task_id}/comments": Operation("task", 200, members=READERS),
     "POST /api/tasks/{task_id}/comments": Operation(
-        "task", 201, lambda scene: {"text": "Soon"}, keyed=True
+        "task", 201, lambda scene: {"text": "Soon"}, keyed=True, members=WRITERS
     ),
     "PATCH /api/tasks/{task_id}/comments/{comment_id}": Operation(
-        "task", 200, lambda scene: {"text": "Later"}
+        "task", 200, lambda scene: {"text": "Later"}, members=WRITERS
     ),
-    "DELETE /api/tasks/{task_id}/comments/{comment_id}": Operation("task", 204),
-    "GET /api/tasks/{task_id}/members": Operation("task", 200),
+    "DELETE /api/tasks/{task_id}/comments/{comment_id}": Operation("task", 204, members=WRITERS),
+    "GET /api/tasks/{task_id}/members": Operation("task", 200, members=READERS),
     "PUT /api/tasks/{task_id}/members/{user_id}": Operation(
         "task", 200, lambda scene: {"role": "editor"}
     ),
@@ -200,10 +205,10 @@ OPERATIONS: dict[str, Operation] = {
     "POST /api/media/bulk-restore": Operation(
         "own", 200, lambda scene: {"mediaIds": [scene.trashed]}
     ),
-    "GET /api/media/{media_id}": Operation("medium", 200),
+    "GET /api/media/{media_id}": Operation("medium", 200, members=READERS),
     "DELETE /api/media/{media_id}": Operation("medium", 204, path={"media_id": "free"}),
-    "GET /api/media/{media_id}/download": Operation("medium", 302),
-    "GET /api/media/{media_id}/thumbnail": Operation("medium", 302),
+    "GET /api/media/{media_id}/download": Operation("medium", 302, members=READERS),
+    "GET /api/media/{media_id}/thumbnail": Operation("medium", 302, members=READERS),
 }
 WRITES = tuple(
     name
@@ -222,6 +227,7 @@ def send(
     name: str,
     bearer: str | None = "",
     key: str = "",
+    query: str = "",
     **other: str,
 ) -> Response:
     """The row's request, by Ada unless `bearer` is another's or None. `other` replaces path
@@ -237,7 +243,7 @@ def send(
         "user_id": scene.friend,
     }
     parameters |= {key: str(getattr(scene, value)) for key, value in operation.path.items()}
-    path = template.format(**(parameters | other)) + operation.query
+    path = template.format(**(parameters | other)) + query
     headers = {"traceparent": TRACE} if "/media/upload" in path else {}
     if operation.keyed and key:
         headers["Idempotency-Key"] = key
