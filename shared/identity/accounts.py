@@ -142,6 +142,9 @@ class Accounts:
         try:
             self._use(link, user, fields, event, *moved, *mail)
         except AlreadyExists:
+            # By this very link, when it was followed twice at once.
+            if self._store.link(link.id) is None:
+                raise _worthless() from None
             raise Conflict("This address has an account of its own by now") from None
 
     def erase(self, caller: Principal, password: str) -> None:

@@ -100,7 +100,8 @@ class Sessions:
             found = self._store.user(user_id)
             if found is None:
                 raise Unauthenticated
-            with suppress(PreconditionFailed):
+            # Of two at once the second meets the user's version or the event, as the store likes.
+            with suppress(PreconditionFailed, AlreadyExists):
                 return self._store.end_all(user_id, *found, self._clock())
         raise Unavailable("This account is being changed from many sides")
 

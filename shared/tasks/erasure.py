@@ -14,7 +14,7 @@ from shared.tasks.events import TaskDeleted
 from shared.tasks.remains import Remains
 from shared.tasks.service import utc_now
 from shared.tasks.sharing import Sharing
-from shared.tasks.store import AlreadyExists, TaskStore
+from shared.tasks.store import TaskStore
 from shared.tasks.withdrawal import Withdrawal
 
 # Of each kind per call: some seconds of work.
@@ -42,7 +42,7 @@ class TaskErasure:
         for task in tasks:
             try:
                 self._store.delete([task], [self._access.event(TaskDeleted, owner, task)])
-            except (PreconditionFailed, AlreadyExists):
+            except PreconditionFailed:
                 continue
         return len(tasks)
 

@@ -159,7 +159,7 @@ class TaskService:
                 events = [self._access.event(TaskDeleted, user, task) for task in mine]
                 self._store.delete(mine, events)
             done = {task.id for task in mine}
-        except (PreconditionFailed, AlreadyExists):
+        except PreconditionFailed:
             pass  # One of them changed meanwhile; each goes by itself.
         rest = [one for one in ids if one not in done]
         buried = self._remains.buried(user, [one for one in rest if _is_id(one)])

@@ -169,7 +169,11 @@ class TaskStore:
             gone = Delete(f"tasks/{task.id}", version=task.version)
             grave = Create(f"deletedTasks/{task.id}", tombstone)
             writes += [gone, grave, stored(event)]
-        self._documents.commit(writes)
+        try:
+            self._documents.commit(writes)
+        except AlreadyExists:
+            # Somebody else deleted it: which of the guards is told is the store's choice.
+            raise PreconditionFailed("deletedTasks") from None
 
     def attach(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Response
 
-from shared.documents import DocumentStore
+from shared.documents import AlreadyExists, DocumentStore, PreconditionFailed
 from tests.fixtures.api import refusal
 from tests.fixtures.firestore_proxy import Fault, FirestoreProxy, between
 from tests.fixtures.stores import Budget, WatchedDocuments, firestore_documents, memory_documents
@@ -313,6 +313,23 @@ def test_a_mail_asked_for_in_other_letters_goes_to_the_address_as_it_was_proved(
     assert world.post("/password-reset", email="ADA@example.org").status_code == 202
     assert world.register("aDa@Example.org").status_code == 202
     assert {mail.to for mail in world.deliver_mails()} == {"ada@example.org"}
+
+
+@pytest.mark.parametrize("guard", [AlreadyExists, PreconditionFailed])
+def test_who_follows_the_link_second_is_told_so_whichever_guard_the_store_tells(
+    guard: type[Exception],
+) -> None:
+    between = Between()
+    world = World(WatchedDocuments(memory_documents(), between))
+    assert change_email(world, world.signed_in(), "lovelace@example.org") == 202
+    token = world.token("change-email")
+
+    def rival() -> None:
+        assert world.post("/email/confirm", token=token).status_code == 204
+        raise guard("emails")
+
+    between.arm(rival)
+    assert is_worthless(world.post("/email/confirm", token=token))
 
 
 def test_a_taken_address_is_not_taken_over_and_not_told(world: World) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.activity.audit import AuditTrail
-from shared.documents import Create, Delete
+from shared.documents import AlreadyExists, Create, Delete, PreconditionFailed
 from shared.events.model import Delivered
 from shared.identity.devices import device_of
 from shared.identity.sessions import IDLE, LISTED
@@ -162,6 +162,23 @@ def test_many_who_sign_out_everywhere_at_once_all_succeed(world: World) -> None:
     # Whom another one was faster than is signed out already.
     assert {answer.status_code for answer in answers} <= {204, 401}
     assert [status(world, one) for one in devices] == [(401, 401)] * 8
+
+
+@pytest.mark.parametrize("guard", [AlreadyExists, PreconditionFailed])
+def test_who_signs_out_everywhere_second_succeeds_whichever_guard_the_store_tells(
+    guard: type[Exception],
+) -> None:
+    between, documents = Between(), memory_documents()
+    world = World(WatchedDocuments(documents, between))
+    tokens = world.signed_in()
+
+    def rival() -> None:
+        world.call("POST", "/logout-all", bearer=tokens["accessToken"])
+        raise guard("outbox")
+
+    between.arm(rival)
+    assert world.call("POST", "/logout-all", bearer=tokens["accessToken"]).status_code == 204
+    assert status(world, tokens) == (401, 401)
 
 
 def test_a_sign_in_under_way_while_all_sessions_end_opens_a_dead_one() -> None:

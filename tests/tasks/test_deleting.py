@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.documents import DocumentStore, Update
+from shared.documents import AlreadyExists, DocumentStore, PreconditionFailed, Update
 from shared.errors import Unavailable
 from shared.ids import derived_id, new_id
 from shared.tasks import remains
@@ -69,6 +69,24 @@ def test_a_key_under_way_while_its_task_is_deleted_makes_nothing_anew(
     late = World(WatchedDocuments(documents, deleted))
     assert late.api("POST", "/", body, headers=key).status_code == 409
     assert world.ids() == []
+
+
+@pytest.mark.parametrize("guard", [AlreadyExists, PreconditionFailed])
+def test_who_deletes_second_meets_a_missing_task_whichever_guard_the_store_tells(
+    guard: type[Exception],
+) -> None:
+    world = World(memory_documents())
+    one, other = world.task(), world.task()
+
+    def rival(name: str, _: int) -> None:
+        if name == "commit" and world.api("DELETE", f"/{one}").status_code == 204:
+            raise guard(f"deletedTasks/{one}")
+
+    late = World(WatchedDocuments(world.documents, rival))
+    assert late.api("DELETE", f"/{one}").status_code == 404
+    one = world.task()
+    outcomes = late.api.make("/bulk-delete", {"ids": [one, other]})["items"]
+    assert [item["outcome"] for item in outcomes] == ["done", "done"]
 
 
 def test_a_task_is_made_with_its_pictures_in_one_commit(world: World) -> None:
