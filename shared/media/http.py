@@ -95,7 +95,7 @@ def _upload_routes(routes: Routes, gallery: Gallery, uploads: Uploads) -> None:
 
 
 def _read_routes(routes: Routes, gallery: Gallery, waiting: Waiting) -> None:
-    @routes.get("/", errors=(Unavailable,))
+    @routes.get("/", errors=(NotFound, Unavailable))
     def find(query: MediaFilter, caller: Principal) -> MediaPage:
         """List media, the newest first."""
         return gallery.find(caller.user, query)
