@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from tests.fixtures import emulated
 from tests.fixtures.stack import Person, Stack, local_cloud
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """No process and no thread that would keep this one alive; those of a pool end with it. Made
+    first, so it ends last: after whatever all tests share."""
+    before = set(threading.enumerate())
+    yield
+    children = [one.cmdline() for one in psutil.Process().children(recursive=True)]
+    assert children == []
+    left = {one for one in threading.enumerate() if not one.daemon} - before
+    assert [one for one in left if "ThreadPoolExecutor" not in one.name] == []
 
 
 @pytest.fixture(scope="session")

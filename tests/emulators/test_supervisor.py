@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -148,9 +149,11 @@ def test_changed_code_runs_at_once_and_broken_code_waits_for_the_next_change(
         shutil.copytree(ROOT / folder, copy / folder)
     main = copy / "functions" / "activity" / "main.py"
     whole = main.read_text()
+    changed = re.sub(r'Receiver\(\s*"activity"', 'Receiver("changed"', whole)
+    assert changed != whole
     with local_cloud(data, root=copy) as stack:
         url = stack.plan.url("activity")
-        main.write_text(whole.replace('Receiver("activity"', 'Receiver("changed"'))
+        main.write_text(changed)
         eventually(lambda: log_of(data), lambda log: "activity runs the changed code" in log)
         assert httpx.get(f"{url}/health").json()["service"] == "changed"
         main.write_text("this is no Python")

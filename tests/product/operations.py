@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -70,6 +71,13 @@ class Scene:
         sessions = self.ada.call("GET", "/api/auth/sessions").get_json()["items"]
         (self.session,) = (str(one["id"]) for one in sessions if not one["current"])
         self.user = str(self.ada.call("GET", "/api/auth/me").get_json()["id"])
+
+    def moved(self, product: Product) -> Scene:
+        """The same in another product, whose database is empty."""
+        product.restore(self.product.snapshot())
+        scene = copy(self)
+        scene.product, scene.ada = product, Person(product, "ada", self.ada.tokens)
+        return scene
 
     @property
     def known(self) -> dict[str, str]:

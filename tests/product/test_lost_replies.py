@@ -3,8 +3,8 @@ late: what was acknowledged happened once, as it does when nothing goes wrong.""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
@@ -24,12 +24,25 @@ def proxy(firestore_emulator: str) -> Iterator[FirestoreProxy]:
         yield made
 
 
-@contextmanager
-def staged(proxy: FirestoreProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    proxy.heal()
+@pytest.fixture(scope="module")
+def prepared() -> Scene:
+    return Scene(Product())
+
+
+@pytest.fixture
+def staged(
+    proxy: FirestoreProxy, prepared: Scene, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], AbstractContextManager[Scene]]:
+    """The scene in a database of its own, each time."""
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", proxy.address)
-    with firestore_documents() as documents:
-        yield Scene(Product(documents))
+
+    @contextmanager
+    def moved() -> Iterator[Scene]:
+        proxy.heal()
+        with firestore_documents() as documents:
+            yield prepared.moved(Product(documents))
+
+    return moved
 
 
 def outcome(scene: Scene, name: str) -> tuple[int, list[str]]:
@@ -39,16 +52,16 @@ def outcome(scene: Scene, name: str) -> tuple[int, list[str]]:
 
 @pytest.mark.parametrize("name", WRITES)
 def test_every_acknowledged_write_happened_once(
-    proxy: FirestoreProxy, monkeypatch: pytest.MonkeyPatch, name: str
+    proxy: FirestoreProxy, staged: Callable[[], AbstractContextManager[Scene]], name: str
 ) -> None:
-    with staged(proxy, monkeypatch) as scene:
+    with staged() as scene:
         calls = len(proxy.calls)
         wanted = outcome(scene, name)
         commits = proxy.calls[calls:].count("Commit")
     assert wanted[0] == OPERATIONS[name].status
     for nth in range(commits):
         for faults in FAULTS:
-            with staged(proxy, monkeypatch) as scene:
+            with staged() as scene:
                 proxy.order("Commit", *("none",) * nth, *faults)
                 seen = outcome(scene, name)
                 proxy.settle()
