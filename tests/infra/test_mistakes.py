@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from tests.fixtures.sources import ROOT
-from tests.infra import charts, rules, typed
-from tests.infra.mistakes import ELSEWHERE, MISTAKES, TRAPS, Mistake
+from tests.infra import app_mistakes, charts, mistakes, rules, typed
+from tests.infra.mistakes import ELSEWHERE, TRAPS, Mistake
 from tests.infra.recordings import Recording, run
 from tests.infra.stacks import PROD
 
 pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("infra")]
+MISTAKES = (*mistakes.MISTAKES, *app_mistakes.MISTAKES)
 # What of a mistake shows only in a stack of another kind.
 _CONFIGS: Mapping[str, Mapping[str, str]] = {
     "everybody may call although the flag is off": {**PROD, "snaptask:publicInvocation": "false"},
