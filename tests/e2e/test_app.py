@@ -372,6 +372,8 @@ def test_the_gallery_does_not_move_while_its_pictures_load(page: Page, stack: St
     give(page, "drop", place, *shots)
     for name, _, _ in shots:
         has_loaded(page.get_by_alt_text(name, exact=True))
+    # An upload whose end its page has not heard of would be continued after the reload.
+    expect(page.get_by_role("region", name="Uploads")).to_be_hidden()
     page.add_init_script(
         """
         window.shift = 0;

@@ -5,7 +5,7 @@ import { lazy, Suspense, useEffect, useState, useSyncExternalStore } from "react
 import { Link, Route, Switch, useLocation } from "wouter";
 
 import { api, body, type User } from "./api/client";
-import { Problem } from "./api/problem";
+import { isWorthAnother, Problem } from "./api/problem";
 import styles from "./app.module.css";
 import { Entrance } from "./session/entrance";
 import { linkIn, LinkPage } from "./session/link";
@@ -25,15 +25,10 @@ const queries = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 10_000,
-      retry: (count, error) => error instanceof Problem && isPassing(error) && count < 4,
+      retry: isWorthAnother,
     },
   },
 });
-
-/** No answer, or one that asks to come again. */
-function isPassing(problem: Problem): boolean {
-  return problem.status === 0 || problem.status === 429 || problem.status === 503;
-}
 
 watchOtherTabs(() => location.reload());
 

@@ -13,6 +13,11 @@ export class Problem extends Error {
   }
 }
 
+/** After `failures` so far: no answer, or one that asks to come again. */
+export function isWorthAnother(failures: number, error: unknown): boolean {
+  return error instanceof Problem && [0, 429, 503].includes(error.status) && failures < 4;
+}
+
 interface Document {
   type?: string;
   title?: string;

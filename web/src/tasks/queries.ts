@@ -6,7 +6,7 @@ import {
 } from "@tanstack/react-query";
 
 import { api, body, isComing, type Task, tagged } from "../api/client";
-import { Problem } from "../api/problem";
+import { isWorthAnother, Problem } from "../api/problem";
 import { tell, tellProblem } from "../ui/notices";
 import { asked, type Filter } from "./filters";
 import { moved, type Place } from "./places";
@@ -65,8 +65,7 @@ export function useCreate() {
       body(api.POST("/api/tasks", {
         params: { header: { "Idempotency-Key": key } }, body: draft,
       })) as Promise<Task>,
-    retry: 3,
-    onError: tellProblem,
+    retry: isWorthAnother,
     onSettled: () => client.invalidateQueries({ queryKey: LIST }),
   });
 }

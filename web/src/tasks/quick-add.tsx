@@ -7,16 +7,12 @@ import { type SyntheticEvent, useRef, useState } from "react";
 import { useMe } from "../app";
 import { tellProblem } from "../ui/notices";
 import type { Upload } from "../uploads/upload";
-import type { Phase } from "../uploads/model";
 import { add, named } from "../uploads/queue";
 import { DropZone, FileInput } from "../uploads/drop-zone";
 import { UploadChips } from "../uploads/tray";
+import { carrying } from "./carrying";
 import { attach, useCreate } from "./queries";
 import styles from "./tasks.module.css";
-
-function isLost(phase: Phase): boolean {
-  return ["rejected", "refused", "cancelled"].includes(phase.name);
-}
 
 export function QuickAdd() {
   const me = useMe().data;
@@ -37,14 +33,10 @@ export function QuickAdd() {
     if (!title.trim()) return;
     setSaving(true);
     try {
-      await Promise.all(uploads.map(named));
-      const going = uploads.filter(({ phase }) => !isLost(phase));
-      const mediaIds = going.flatMap(({ mediaId }) => (mediaId ? [mediaId] : []));
-      const draft = { title: title.trim(), ...(mediaIds.length ? { mediaIds } : {}) };
-      const made = await create.mutateAsync({ draft, key: key.current });
-      for (const upload of going) {
-        upload.renewed = (mediaId) => void attach(client, made.id, mediaId).catch(tellProblem);
-      }
+      await carrying(uploads, named, (mediaIds) => {
+        const draft = { title: title.trim(), ...(mediaIds.length ? { mediaIds } : {}) };
+        return create.mutateAsync({ draft, key: key.current });
+      }, (made, mediaId) => void attach(client, made.id, mediaId).catch(tellProblem));
       key.current = crypto.randomUUID();
       setTitle("");
       setUploads([]);
@@ -55,7 +47,7 @@ export function QuickAdd() {
 
   return (
     <DropZone take={take} className={styles.add}>
-      <form onSubmit={(event) => void save(event).catch(() => {})}>
+      <form onSubmit={(event) => void save(event).catch(tellProblem)}>
         <label className={styles.grow}><span className="unseen">New task</span>
           <input value={title} onChange={(event) => setTitle(event.target.value)} maxLength={200} placeholder="What is to be done?" autoComplete="off" />
         </label>
