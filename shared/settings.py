@@ -175,7 +175,28 @@ class MaintenanceSettings(_Objects):
     token_hmac_secret: Text
 
 
+_CLAMD = r"[A-Za-z0-9.-]+:[0-9]{1,5}"
+
+
 class ThumbnailsSettings(_Objects):
     dead_letter_topic: Text
-    # Of clamd, "host:port". There is no default: to run without one has to be decided ("off").
-    scanner: Annotated[str, Field(pattern=r"^(off|[A-Za-z0-9.-]+:[0-9]{1,5})$")]
+    # "host:port" of a clamd, or the origin of a scan service (services/scanner). There is no
+    # default: to run without one has to be decided ("off").
+    scanner: Annotated[
+        str, Field(pattern=rf"^(off|{_CLAMD}|https?://[A-Za-z0-9.-]+(:[0-9]{{1,5}})?)$")
+    ]
+
+    def _contradictions(self) -> list[str]:
+        wrong = super()._contradictions()
+        # With the request goes a token that is good for the service for an hour.
+        if self.environment == "production" and self.scanner.startswith("http:"):
+            wrong.append("SCANNER: a scan service is asked by https")
+        return wrong
+
+
+class ScannerSettings(Settings):
+    """Of the scan service, which is no function but a container with a clamd in it."""
+
+    clamd: Annotated[str, Field(pattern=rf"^{_CLAMD}$")]
+    inbox_bucket: Text
+    storage_endpoint: Text = "https://storage.googleapis.com"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,7 +12,7 @@ from typing import Any
 import pytest
 
 from shared import access_token, cached
-from shared.access_token import MetadataTokens
+from shared.access_token import MetadataIDTokens, MetadataTokens
 from shared.errors import Unavailable
 from tests.fixtures.emulated import free_port
 from tests.fixtures.web import Answer, Asked, Web, as_json, serving
@@ -162,3 +165,70 @@ def test_twenty_threads_ask_once(tokens: MetadataTokens, server: Web) -> None:
     with ThreadPoolExecutor(20) as threads:
         assert set(threads.map(lambda _: tokens.token(), range(20))) == {"t1"}
     assert len(server.asked) == 1
+
+
+# ID tokens, which say themselves when they end
+
+
+def id_token(life: float, mark: str = "1", **claims: Any) -> bytes:
+    said = {"exp": int(time.time() + life), "mark": mark, **claims}
+    parts = [base64.urlsafe_b64encode(json.dumps(one).encode()) for one in ({}, said)]
+    return b".".join([*(part.rstrip(b"=") for part in parts), b"signature"])
+
+
+@pytest.fixture
+def id_tokens(server: Web, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> MetadataIDTokens:
+    monkeypatch.setenv("GCE_METADATA_HOST", f"{server.host}/as/thumbnails")
+    count = iter(range(1, 1000))
+    server.answer = lambda _: Answer(200, id_token(LIFE, str(next(count))))
+    made = MetadataIDTokens("https://scanner-abc.a.run.app")
+    made._kept._clock = clock
+    return made
+
+
+def test_an_id_token_is_asked_for_its_audience_and_renewed(
+    id_tokens: MetadataIDTokens, server: Web, clock: Clock
+) -> None:
+    first = id_tokens.token()
+    path = "/as/thumbnails/computeMetadata/v1/instance/service-accounts/default/identity"
+    assert server.asked[0].path == f"{path}?audience=https%3A%2F%2Fscanner-abc.a.run.app"
+    assert server.asked[0].headers["Metadata-Flavor"] == "Google"
+    assert id_tokens.token() == first
+    clock.now += 121
+    assert id_tokens.token() != first
+
+
+def test_an_id_token_bridges_an_outage_until_it_says_it_ends(
+    id_tokens: MetadataIDTokens, server: Web, clock: Clock
+) -> None:
+    first = id_tokens.token()
+    server.answer = lambda _: Answer(503)
+    clock.now += LIFE - 20
+    assert id_tokens.token() == first
+    clock.now += 11
+    with pytest.raises(Unavailable):
+        id_tokens.token()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"no token",
+        b"a.b.c",
+        b"a.e30.c",
+        b"\xff.\xff.\xff",
+        b"<html>",
+        id_token(5),
+        id_token(-LIFE),
+        id_token(LIFE, exp="soon"),
+        id_token(LIFE) + b"\nX-Evil: 1",
+    ],
+    ids=range(10),
+)
+def test_what_is_no_id_token_that_lasts_is_none(
+    id_tokens: MetadataIDTokens, server: Web, answer: bytes
+) -> None:
+    server.answer = lambda _: Answer(200, answer)
+    with pytest.raises(Unavailable):
+        id_tokens.token()

@@ -1,13 +1,17 @@
-"""Each function installs what it imports, in the versions of the whole, and nothing besides."""
+"""Each function and service installs what it imports, in the versions of the whole, and no more."""
 
 from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.fixtures.sources import ROOT, closure, functions, imports, ours
+
+# What is deployed by itself.
+UNITS = [*(f"functions/{name}" for name in functions()), "services/scanner"]
 
 # The distribution behind an imported name, the most exact name first.
 _DISTRIBUTIONS = {
@@ -50,9 +54,9 @@ def pins(path: str) -> dict[str, str]:
     return dict(named)
 
 
-def needed(name: str) -> set[str]:
+def needed(unit: str) -> set[str]:
     distributions: set[str] = set()
-    for file in closure(ROOT / "functions" / name / "main.py"):
+    for file in _loaded(ROOT / unit):
         for imported in imports(file):
             top = imported.partition(".")[0]
             if top in sys.stdlib_module_names or ours(imported) is not None:
@@ -63,15 +67,19 @@ def needed(name: str) -> set[str]:
     return distributions
 
 
-@pytest.mark.parametrize("name", functions())
-def test_a_function_requires_exactly_what_it_imports(name: str) -> None:
-    assert set(pins(f"functions/{name}/requirements.txt")) == needed(name)
+def _loaded(folder: Path) -> set[Path]:
+    return {file for start in folder.glob("*.py") for file in closure(start)}
 
 
-@pytest.mark.parametrize("name", functions())
-def test_a_function_has_the_versions_of_the_whole(name: str) -> None:
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_unit_requires_exactly_what_it_imports(unit: str) -> None:
+    assert set(pins(f"{unit}/requirements.txt")) == needed(unit)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_unit_has_the_versions_of_the_whole(unit: str) -> None:
     root = pins("requirements.txt")
-    mine = pins(f"functions/{name}/requirements.txt")
+    mine = pins(f"{unit}/requirements.txt")
     assert {line: root.get(line) for line in mine} == mine
     assert list(mine) == sorted(mine)
 

@@ -11,6 +11,7 @@ from shared.settings import (
     MailSettings,
     MaintenanceSettings,
     MediaSettings,
+    ScannerSettings,
     Settings,
     SettingsError,
     TasksSettings,
@@ -33,6 +34,7 @@ WHOLE = {
     "SIGNING_KEY_SECRET": "projects/p/secrets/a",
     "TOKEN_HMAC_SECRET": "projects/p/secrets/b",
     "SCANNER": "10.0.0.3:3310",
+    "CLAMD": "127.0.0.1:3310",
     "APP_URL": "https://app.example",
     "MAIL_FROM": "snaptask@example.com",
     "SMTP_HOST": "smtp.example",
@@ -43,6 +45,7 @@ MODELS: list[type[Settings]] = [
     MailSettings,
     MaintenanceSettings,
     MediaSettings,
+    ScannerSettings,
     TasksSettings,
     ThumbnailsSettings,
 ]
@@ -166,3 +169,40 @@ def test_by_default_an_account_is_good_only_once_its_address_is_confirmed() -> N
     for name in ("PEOPLE_PER_SOURCE", "TRUSTED_PROXIES"):
         with pytest.raises(SettingsError, match=name):
             AuthSettings.read(WHOLE | {name: "-1"})
+
+
+@pytest.mark.parametrize(
+    "scanner",
+    ["off", "clamd.internal:3310", "https://scanner-abc.a.run.app", "https://scanner.example:8443"],
+)
+def test_a_scanner_is_a_clamd_a_service_or_decided_against(scanner: str) -> None:
+    production = WHOLE | {"ENVIRONMENT": "production", "SCANNER": scanner}
+    assert ThumbnailsSettings.read(production).scanner == scanner
+
+
+@pytest.mark.parametrize(
+    "scanner",
+    [
+        "",
+        "OFF",
+        "on",
+        "clamd",
+        "clamd:",
+        "http://10.0.0.3:8080",
+        "https://scanner.example/",
+        "https://scanner.example/path",
+        "https://user@scanner.example",
+        "https://",
+        "ftp://scanner.example",
+        "https://scanner.example\n",
+        "off\n",
+    ],
+)
+def test_what_is_no_scanner_or_would_show_its_token_is_fatal(scanner: str) -> None:
+    with pytest.raises(SettingsError, match="SCANNER"):
+        ThumbnailsSettings.read(WHOLE | {"ENVIRONMENT": "production", "SCANNER": scanner})
+
+
+def test_at_a_desk_a_scan_service_may_be_asked_in_the_clear() -> None:
+    asked = "http://127.0.0.1:8080"
+    assert ThumbnailsSettings.read(WHOLE | {"SCANNER": asked}).scanner == asked

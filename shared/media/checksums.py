@@ -8,8 +8,22 @@ from collections.abc import Iterable
 import google_crc32c
 
 
+class Checksum:
+    """Of what passes by in pieces."""
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def add(self, piece: bytes) -> None:
+        self._value = google_crc32c.extend(self._value, piece)
+
+    @property
+    def text(self) -> str:
+        return base64.b64encode(self._value.to_bytes(4, "big")).decode()
+
+
 def crc32c_of(chunks: Iterable[bytes]) -> str:
-    value = 0
+    checksum = Checksum()
     for chunk in chunks:
-        value = google_crc32c.extend(value, chunk)
-    return base64.b64encode(value.to_bytes(4, "big")).decode()
+        checksum.add(chunk)
+    return checksum.text

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import requests
-from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
+from google.api_core.exceptions import (
+    GoogleAPIError,
+    NotFound,
+    PreconditionFailed,
+    RequestRangeNotSatisfiable,
+)
 from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
 
@@ -22,13 +27,15 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from shared.access_token import AccessTokens, MetadataTokens
 from shared.errors import Unavailable
-from shared.media.objects import ListedObject, ObjectVersion
+from shared.media.objects import Gone, ListedObject, ObjectVersion
 
 # Seconds: connect, and between two reads of a body. The retries of one call end after the
 # budget, because the event comes again anyway.
 _TRY = (2.0, 10.0)
 _BUDGET = 20.0
 _RETRY: Retry = DEFAULT_RETRY.with_timeout(_BUDGET).with_delay(initial=0.1, maximum=2.0)
+# Bytes. Seven requests for the largest upload, and little memory for each of several at once.
+_PIECE = 8 * 1024 * 1024
 T = TypeVar("T")
 
 
@@ -42,6 +49,15 @@ class CloudStorageObjects:
 
     def read(self, source: ObjectVersion) -> bytes | None:
         return _downloaded(self._blob(source.bucket, source.name, source.generation))
+
+    def pieces(self, source: ObjectVersion) -> Iterator[bytes]:
+        blob = self._blob(source.bucket, source.name, source.generation)
+        at = 0
+        while piece := _piece(blob, at):
+            yield piece
+            at += len(piece)
+            if at % _PIECE:
+                break
 
     def load(self, bucket: str, name: str) -> bytes | None:
         return _downloaded(self._blob(bucket, name))
@@ -179,6 +195,29 @@ def _downloaded(blob: Blob) -> bytes | None:
         missing=None,
     )
     return content
+
+
+def _piece(blob: Blob, at: int) -> bytes:
+    """Empty behind the end. Raises Gone."""
+
+    def download() -> bytes | None:
+        try:
+            content: bytes = blob.download_as_bytes(
+                start=at,
+                end=at + _PIECE - 1,
+                timeout=_TRY,
+                retry=_RETRY,
+                checksum=None,
+                raw_download=True,
+            )
+        except RequestRangeNotSatisfiable:
+            return b""
+        return content
+
+    piece = _asked(download, missing=None)
+    if piece is None:
+        raise Gone
+    return piece
 
 
 _UNEXPECTED = object()

@@ -6,6 +6,7 @@ Every call may be made twice: writing what is already there and deleting what is
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -31,6 +32,20 @@ class ListedObject:
     content_type: str
     crc32c: str
     created_at: datetime
+
+
+class Gone(Exception):
+    """That generation is not there, or not any longer."""
+
+
+class Pieces(Protocol):
+    """Reads what may be too large to hold."""
+
+    def pieces(self, source: ObjectVersion) -> Iterator[bytes]:
+        """The bytes of exactly that generation, piece by piece and unchecked: whoever needs to
+        know that they are right adds up their checksum. Raises Gone, also in between, and
+        errors.Unavailable."""
+        ...
 
 
 class ObjectStore(Protocol):
@@ -91,6 +106,12 @@ class MemoryObjects:
     def read(self, source: ObjectVersion) -> bytes | None:
         found = self.objects.get((source.bucket, source.name))
         return found[1] if found and found[0] == source.generation else None
+
+    def pieces(self, source: ObjectVersion) -> Iterator[bytes]:
+        content = self.read(source)
+        if content is None:
+            raise Gone
+        yield content
 
     def load(self, bucket: str, name: str) -> bytes | None:
         found = self.objects.get((bucket, name))

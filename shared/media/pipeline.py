@@ -102,7 +102,7 @@ class Pipeline:
         if content is None or pinned is None:
             return
         try:
-            outline, facts = self._harmless(pinned, content)
+            outline, facts = self._harmless(pinned, upload, content)
             self._finish(pinned, upload, content, outline, facts)
         except Rejected as rejection:
             self._reject(pinned, upload, rejection.reason)
@@ -130,14 +130,16 @@ class Pipeline:
             self._withdraw(medium, upload)
         return None
 
-    def _harmless(self, medium: Medium, content: bytes) -> tuple[Outline, Facts]:
+    def _harmless(
+        self, medium: Medium, upload: ObjectVersion, content: bytes
+    ) -> tuple[Outline, Facts]:
         """What the content is, once it was found whole and harmless. The bucket enforced type and
         checksum when the URL was ours; what came otherwise, or over a resumable session, is told
         here. Raises Rejected, errors.Unavailable."""
         if crc32c_of([content]) != medium.fields["crc32c"]:
             raise Rejected("checksum-mismatch")
         outline = check(content, declared=str(medium.fields["contentType"]))
-        scanned_by = self._scanner.scan(content)
+        scanned_by = self._scanner.scan(upload, content)
         facts = {
             "contentType": outline.type,
             "sha256": hashlib.sha256(content).hexdigest(),

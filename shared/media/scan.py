@@ -1,4 +1,4 @@
-"""Whether bytes are known to be harmful, asked of clamd over TCP.
+"""Whether bytes are known to be harmful, asked of clamd over TCP, or of a service that has one.
 
 One connection a file: VERSION and INSTREAM in one session (man clamd), so that the name that is
 kept on the medium is that of the engine and signatures which looked at it. Only "OK" for the
@@ -12,9 +12,11 @@ import logging
 import re
 import socket
 import time
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple, Protocol
 
 from shared.errors import Unavailable
+from shared.media.objects import ObjectVersion
 from shared.media.outline import Rejected
 
 # Seconds. A clean file of 50 MB takes one; clamd itself gives up after two minutes (its
@@ -31,25 +33,48 @@ _OVER_LIMIT = ("INSTREAM size limit exceeded", "stream: Heuristics.Limits.Exceed
 _log = logging.getLogger(__name__)
 
 
+class Seen(NamedTuple):
+    """`engine` are program and signatures; `verdict` is clean, or a medium's reason."""
+
+    engine: str
+    verdict: Literal["clean", "infected", "scan-limit"]
+
+    def passed(self) -> str:
+        """Who found nothing; raises Rejected."""
+        if self.verdict != "clean":
+            raise Rejected(self.verdict)
+        return self.engine
+
+
 class Scanner(Protocol):
-    def scan(self, content: bytes) -> str | None:
-        """Who found nothing in exactly these bytes, None for nobody. Raises Rejected
-        (`infected`, `scan-limit`) and errors.Unavailable."""
+    def scan(self, upload: ObjectVersion, content: bytes) -> str | None:
+        """Who found nothing in exactly these bytes, None for nobody; `upload` is where they were
+        read. Raises Rejected (`infected`, `scan-limit`) and errors.Unavailable."""
         ...
 
 
 class NoScanner:
     """For who decided to run without one; the medium says so by its empty `scannedBy`."""
 
-    def scan(self, content: bytes) -> str | None:
+    def scan(self, upload: ObjectVersion, content: bytes) -> str | None:
         return None
 
 
 def scanner(address: str) -> Scanner:
-    """`address` is "host:port" or "off"."""
+    """`address` is the URL of a scan service, "host:port" of a clamd, or "off"."""
     if address == "off":
         _log.warning("uploads are not scanned: SCANNER is off")
         return NoScanner()
+    if "://" in address:
+        # Imported only where it is used, as it is not in a local cloud.
+        from shared.media.scan_client import ScanService
+
+        return ScanService(address)
+    return clamd_at(address)
+
+
+def clamd_at(address: str) -> Clamd:
+    """`address` is "host:port"."""
     host, _, port = address.rpartition(":")
     return Clamd(host, int(port))
 
@@ -61,21 +86,25 @@ class Clamd:
         self._address = (host, port)
         self._patience = patience
 
-    def scan(self, content: bytes) -> str:
+    def scan(self, upload: ObjectVersion, content: bytes) -> str:
+        return self.look([content]).passed()
+
+    def look(self, pieces: Iterable[bytes]) -> Seen:
+        """What they are together. Raises errors.Unavailable, and whatever `pieces` raises."""
         try:
             with socket.create_connection(self._address, _CONNECT) as connection:
-                answer = _Session(connection, self._patience).ask(content)
+                answer = _Session(connection, self._patience).ask(pieces)
         except OSError as error:
             raise Unavailable(f"The virus scanner does not answer ({error})") from None
         match = _ANSWERS.fullmatch(answer)
         engine, verdict = (part.decode() for part in match.groups()) if match else ("", "")
         if verdict == "stream: OK":
-            return engine
+            return Seen(engine, "clean")
         _log.warning("the virus scanner says: %r", answer)
         if verdict.startswith(_OVER_LIMIT):
-            raise Rejected("scan-limit")
+            return Seen(engine, "scan-limit")
         if verdict.startswith("stream: ") and verdict.endswith(" FOUND"):
-            raise Rejected("infected")
+            return Seen(engine, "infected")
         raise Unavailable("The virus scanner gave no verdict")
 
 
@@ -86,11 +115,10 @@ class _Session:
         self._connection = connection
         self._end = time.monotonic() + patience
 
-    def ask(self, content: bytes) -> bytes:
+    def ask(self, pieces: Iterable[bytes]) -> bytes:
         try:
             self._send(b"zIDSESSION\0zVERSION\0zINSTREAM\0")
-            for at in range(0, len(content), _CHUNK):
-                chunk = content[at : at + _CHUNK]
+            for chunk in _chunks(pieces):
                 self._send(len(chunk).to_bytes(4, "big") + chunk)
             self._send(b"\0\0\0\0")
         except (BrokenPipeError, ConnectionResetError):
@@ -117,3 +145,10 @@ class _Session:
         if left <= 0:
             raise TimeoutError("too slow")
         return left
+
+
+def _chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """None of them empty, which would be the end."""
+    for piece in pieces:
+        for at in range(0, len(piece), _CHUNK):
+            yield piece[at : at + _CHUNK]

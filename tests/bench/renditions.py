@@ -35,6 +35,7 @@ from PIL import Image
 
 from emulators import scanner
 from shared.media import renditions
+from shared.media.objects import ObjectVersion
 from shared.media.scan import Clamd
 from tests.bench.cpu import spent
 from tests.fixtures import pictures
@@ -293,7 +294,7 @@ def pipeline(rounds: int) -> None:
             one = content + number.to_bytes(2, "big")
             event = world.put(world.announce(one), one)
             started, idle = time.perf_counter(), spent([clamd])
-            world.pipeline._scanner.scan(one)
+            world.pipeline._scanner.scan(ObjectVersion("", "", 1), one)
             scanned, before = time.perf_counter(), _spent()
             busy = spent([clamd])
             world.pipeline(event)

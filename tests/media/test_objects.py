@@ -13,7 +13,7 @@ import pytest
 from shared.errors import Unavailable
 from shared.media import cloud_storage
 from shared.media.cloud_storage import CloudStorageObjects
-from shared.media.objects import MemoryObjects, ObjectStore, ObjectVersion
+from shared.media.objects import Gone, MemoryObjects, ObjectStore, ObjectVersion
 from tests.emulators.storage.service import Service, running
 from tests.fixtures.emulated import free_port
 
@@ -107,6 +107,33 @@ def test_exactly_that_generation_is_read(world: World) -> None:
     assert world.store.read(second) == b"two"
     assert world.store.read(first) is None
     assert world.store.read(ObjectVersion(world.inbox, "nothing", 1)) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 999, 1000, 1001, 3000])
+def test_pieces_are_the_bytes_of_exactly_that_generation(
+    world: World, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_storage, "_PIECE", 1000)
+    first = world.upload(PHOTO[:size])
+    assert b"".join(world.store.pieces(first)) == PHOTO[:size]
+    second = world.upload(b"two")
+    assert b"".join(world.store.pieces(second)) == b"two"
+    for missing in (first, ObjectVersion(world.inbox, "nothing", 1)):
+        with pytest.raises(Gone):
+            list(world.store.pieces(missing))
+
+
+@pytest.mark.emulated
+def test_what_goes_between_two_pieces_is_gone(
+    on_storage: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_storage, "_PIECE", 1000)
+    source = on_storage.upload()
+    pieces = on_storage.store.pieces(source)
+    assert next(pieces) == PHOTO[:1000]
+    on_storage.store.delete(source)
+    with pytest.raises(Gone):
+        list(pieces)
 
 
 def test_a_copy_carries_the_bytes_and_the_type_that_was_given(world: World) -> None:
@@ -225,6 +252,7 @@ def test_storage_that_is_gone_is_told_within_its_budget(monkeypatch: pytest.Monk
     version = ObjectVersion("b", "n", 1)
     for call in (
         lambda: store.read(version),
+        lambda: list(store.pieces(version)),
         lambda: store.copy(version, "c", "n", "image/jpeg"),
         lambda: store.write("b", "n", b"", "image/webp"),
         lambda: store.delete(version),

@@ -15,13 +15,16 @@ import pytest
 
 from emulators import scanner as local
 from shared.errors import Unavailable
+from shared.media.objects import ObjectVersion
 from shared.media.outline import Rejected
 from shared.media.scan import Clamd, NoScanner, scanner
+from shared.media.scan_client import ScanService
 from tests.fixtures import pictures
 from tests.fixtures.emulated import free_port
 
 EICAR = local.EICAR
 MIB = 1024 * 1024
+UPLOAD = ObjectVersion("inbox", "uploads/a", 1)
 PHOTO = pictures.saved(pictures.photo(400, 300), "JPEG")
 Talk = Callable[[socket.socket], None]
 
@@ -70,7 +73,7 @@ def said(answer: bytes) -> Talk:
 
 def test_a_clean_file_is_clean_by_the_name_of_who_saw_it() -> None:
     with answering(said(b"1: ClamAV 1.4.6/27900/Wed\x002: stream: OK\0")) as clamd:
-        assert clamd.scan(PHOTO) == "ClamAV 1.4.6/27900/Wed"
+        assert clamd.scan(UPLOAD, PHOTO) == "ClamAV 1.4.6/27900/Wed"
 
 
 def test_every_byte_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +85,7 @@ def test_every_byte_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
         connection.sendall(b"1: C\x002: stream: OK\0")
 
     with answering(talk) as clamd:
-        clamd.scan(PHOTO)
+        clamd.scan(UPLOAD, PHOTO)
     assert seen == [PHOTO]
 
 
@@ -97,7 +100,7 @@ def test_every_byte_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_bad_word_is_a_rejection(answer: bytes, reason: str) -> None:
     with answering(said(answer)) as clamd, pytest.raises(Rejected, match=reason):
-        clamd.scan(PHOTO)
+        clamd.scan(UPLOAD, PHOTO)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_a_bad_word_is_a_rejection(answer: bytes, reason: str) -> None:
 )
 def test_whatever_else_is_said_is_no_verdict(answer: bytes) -> None:
     with answering(said(answer)) as clamd, pytest.raises(Unavailable):
-        clamd.scan(PHOTO)
+        clamd.scan(UPLOAD, PHOTO)
 
 
 def test_an_answer_in_pieces_is_one_answer() -> None:
@@ -135,7 +138,7 @@ def test_an_answer_in_pieces_is_one_answer() -> None:
             connection.sendall(bytes([byte]))
 
     with answering(talk) as clamd, pytest.raises(Rejected, match="infected"):
-        clamd.scan(PHOTO)
+        clamd.scan(UPLOAD, PHOTO)
 
 
 def test_a_connection_that_is_cut_while_sending_is_no_verdict() -> None:
@@ -143,7 +146,7 @@ def test_a_connection_that_is_cut_while_sending_is_no_verdict() -> None:
         connection.recv(10)
 
     with answering(talk) as clamd, pytest.raises(Unavailable):
-        clamd.scan(b"x" * 20 * MIB)
+        clamd.scan(UPLOAD, b"x" * 20 * MIB)
 
 
 def test_a_scanner_that_never_answers_is_given_up() -> None:
@@ -156,7 +159,7 @@ def test_a_scanner_that_never_answers_is_given_up() -> None:
     with answering(talk) as clamd:
         clamd._patience = 0.2
         with pytest.raises(Unavailable):
-            clamd.scan(PHOTO)
+            clamd.scan(UPLOAD, PHOTO)
         gave_up.set()
 
 
@@ -165,19 +168,20 @@ def test_a_scanner_that_reads_nothing_is_given_up() -> None:
     with answering(lambda _: gave_up.wait(10) and None) as clamd:
         clamd._patience = 0.2
         with pytest.raises(Unavailable):
-            clamd.scan(b"x" * 50 * MIB)
+            clamd.scan(UPLOAD, b"x" * 50 * MIB)
         gave_up.set()
 
 
 def test_nobody_there_is_an_outage() -> None:
     with pytest.raises(Unavailable):
-        Clamd("127.0.0.1", free_port()).scan(PHOTO)
+        Clamd("127.0.0.1", free_port()).scan(UPLOAD, PHOTO)
 
 
 def test_without_a_scanner_nobody_vouches() -> None:
     assert isinstance(scanner("off"), NoScanner)
-    assert scanner("off").scan(EICAR) is None
+    assert scanner("off").scan(UPLOAD, EICAR) is None
     assert isinstance(scanner("10.0.0.3:3310"), Clamd)
+    assert isinstance(scanner("https://scanner-abc.a.run.app"), ScanService)
 
 
 # The real one, and what stands in for it: one suite over both
@@ -227,7 +231,7 @@ def pongs(port: int) -> bool:
 
 def verdict(port: int, content: bytes) -> str:
     try:
-        return Clamd("127.0.0.1", port).scan(content) or ""
+        return Clamd("127.0.0.1", port).scan(UPLOAD, content) or ""
     except Rejected as rejection:
         return rejection.reason
 

@@ -89,9 +89,9 @@ class WatchedScanner:
         self._inner = inner
         self._watch = watch
 
-    def scan(self, content: bytes) -> str | None:
+    def scan(self, upload: ObjectVersion, content: bytes) -> str | None:
         self._watch("scan")
-        answer = self._inner.scan(content)
+        answer = self._inner.scan(upload, content)
         self._watch("after scan")
         return answer
 

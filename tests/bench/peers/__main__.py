@@ -25,6 +25,7 @@ import httpx
 
 from emulators.plan import ROOT
 from shared.documents.firestore import FirestoreDocuments
+from shared.media.objects import ObjectVersion
 from shared.media.scan import scanner
 from tests.bench.cold_start import environment_of, started
 from tests.bench.peers import directus
@@ -226,7 +227,7 @@ def floor(stack: Stack, person: Person) -> dict[str, float]:
         empty = least(lambda: client.get(f"{stack.plan.url('tasks')}/health"))
     address = environment_of(stack.plan, "thumbnails")["SCANNER"]
     content = photograph(5 * MB)
-    scan = least(lambda: scanner(address).scan(content), 5)
+    scan = least(lambda: scanner(address).scan(ObjectVersion("", "", 1), content), 5)
     return {"query": query, "empty": empty, "scan": scan}
 
 
