@@ -34,6 +34,8 @@ PORTS = {
     "firestore": 8080,
     "pubsub": 8085,
 }
+# What Google's console would give to a web client.
+OIDC_CLIENT, OIDC_SECRET = "snaptask.apps.example", "the local issuer's secret"
 # Below 32768, where Linux begins to number outgoing connections; 400 rows of 20.
 _FIRST_FREE, _ROWS, _ROW = 20_000, 400, 20
 
@@ -66,6 +68,11 @@ class Plan:
         """Where the app's pages come from: what a browser may call this machine."""
         port = self.ports["gateway"]
         return (f"http://localhost:{port}", f"http://{HOST}:{port}")
+
+    @property
+    def issuer(self) -> str:
+        """Of people's identities, in Google's place (emulators/platform/issuer.py)."""
+        return f"{self.url('platform')}/issuer"
 
     def bucket(self, name: str) -> str:
         return bucket_name(self.project, name)
@@ -107,9 +114,14 @@ class Plan:
             "SMTP_TLS": "none",
             "SMTP_USER": "",
             "SMTP_PASSWORD_SECRET": self.secret("smtp-password"),
-            "OIDC_ISSUER": "",
-            "OIDC_CLIENT_ID": "",
-            "OIDC_JWKS_URL": "",
+            "OIDC_CLIENT_ID": OIDC_CLIENT,
+            "OIDC_CLIENT_SECRET": self.secret("oidc-client"),
+            "OIDC_NAME": "Local ID",
+            "OIDC_SCOPES": "openid email",
+            "OIDC_ISSUER": self.issuer,
+            "OIDC_AUTHORIZATION_URL": f"{self.issuer}/authorize",
+            "OIDC_TOKEN_URL": f"{self.issuer}/token",
+            "OIDC_JWKS_URL": f"{self.issuer}/certs",
             "SIGNER_EMAIL": self.account(function.name),
             "STORAGE_ENDPOINT": self.url("storage"),
             "IAM_ENDPOINT": self.url("platform"),

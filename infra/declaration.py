@@ -228,10 +228,14 @@ DECLARATION = Declaration(
                 "SIGN_IN_UNVERIFIED",
                 "PEOPLE_PER_SOURCE",
                 "TRUSTED_PROXIES",
-                # Empty unless somebody signs in with Google or another issuer; the keys of
-                # Google are at https://www.googleapis.com/oauth2/v3/certs.
-                "OIDC_ISSUER",
+                # Only where people sign in with Google, by the first, or with another issuer.
                 "OIDC_CLIENT_ID",
+                "OIDC_CLIENT_SECRET",
+                "OIDC_NAME",
+                "OIDC_SCOPES",
+                "OIDC_ISSUER",
+                "OIDC_AUTHORIZATION_URL",
+                "OIDC_TOKEN_URL",
                 "OIDC_JWKS_URL",
             ),
         ),
@@ -442,6 +446,7 @@ DECLARATION = Declaration(
             managers=("maintenance",),
         ),
         Secret("smtp-password", "signs in to the mail server", "given", ("mail",)),
+        Secret("oidc-client", "makes codes of another issuer into ID tokens", "given", ("auth",)),
     ),
     cors_headers=(
         "content-type",

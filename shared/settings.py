@@ -36,6 +36,7 @@ def _listed(value: Any) -> Any:
 
 Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Text = Annotated[str, Field(min_length=1)]
+URL = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")]
 
 
 class Settings(BaseModel):
@@ -93,19 +94,36 @@ class AuthSettings(Settings):
     people_per_source: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     # In front of the function (shared/http/source.py): 1 on Cloud Run, 2 behind a load balancer.
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = 1
-    # Signing in by another issuer's word is off unless all three are there.
-    oidc_issuer: str = ""
+    # Signing in by another issuer's word is off without a client id. The rest is Google's, as its
+    # discovery document has it (https://accounts.google.com/.well-known/openid-configuration).
     oidc_client_id: str = ""
-    oidc_jwks_url: str = ""
+    oidc_client_secret: str = ""
+    oidc_name: Annotated[str, Field(pattern=r"^[\w.-]+( [\w.-]+)*$", max_length=40)] = "Google"
+    oidc_scopes: Annotated[str, Field(pattern=r"^openid( [!#-\[\]-~]+)*$")] = "openid email"
+    oidc_issuer: Text = "https://accounts.google.com"
+    oidc_authorization_url: URL = "https://accounts.google.com/o/oauth2/v2/auth"
+    oidc_token_url: URL = "https://oauth2.googleapis.com/token"  # noqa: S105 -- An address.
+    oidc_jwks_url: URL = "https://www.googleapis.com/oauth2/v3/certs"
 
     def _contradictions(self) -> list[str]:
-        names = ("oidc_issuer", "oidc_client_id", "oidc_jwks_url")
-        missing = [name for name in names if not getattr(self, name)]
-        wrong = [f"{name.upper()}: is needed with the others" for name in missing]
-        # Keys that came in the clear could be anybody's.
-        if self.environment == "production" and self.oidc_jwks_url.startswith("http:"):
-            return ["OIDC_JWKS_URL: must be https"]
-        return wrong if len(missing) < len(names) else []
+        if not self.oidc_client_id:
+            return []
+        missing = [] if self.oidc_client_secret else ["OIDC_CLIENT_SECRET: is needed"]
+        return missing + [
+            f"{name.upper()}: {wrong}"
+            for name in ("oidc_authorization_url", "oidc_token_url", "oidc_jwks_url")
+            if (wrong := self._wrong_address(name))
+        ]
+
+    def _wrong_address(self, name: str) -> str:
+        fields, value = type(self).model_fields, getattr(self, name)
+        foreign = self.oidc_issuer != fields["oidc_issuer"].default
+        if foreign and value == fields[name].default:
+            return "is Google's; give that of OIDC_ISSUER"
+        # Keys and codes that went in the clear could be anybody's.
+        if self.environment == "production" and not value.startswith("https:"):
+            return "must be https"
+        return ""
 
 
 class TasksSettings(_Tokens):

@@ -243,6 +243,7 @@ def test_no_query_is_made_outside_the_stores_above() -> None:
         "shared/identity/claims.py",
         "shared/identity/erasure.py",
         "shared/identity/export.py",
+        "shared/identity/identities.py",
         "shared/identity/session_store.py",
         "shared/media/store.py",
         "shared/tasks/carrying.py",

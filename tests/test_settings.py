@@ -33,6 +33,7 @@ WHOLE = {
     "DEAD_LETTER_TOPIC": "projects/p/topics/d",
     "SIGNING_KEY_SECRET": "projects/p/secrets/a",
     "TOKEN_HMAC_SECRET": "projects/p/secrets/b",
+    "OIDC_CLIENT_SECRET": "projects/p/secrets/c",
     "SCANNER": "10.0.0.3:3310",
     "CLAMD": "127.0.0.1:3310",
     "APP_URL": "https://app.example",
@@ -206,3 +207,48 @@ def test_what_is_no_scanner_or_would_show_its_token_is_fatal(scanner: str) -> No
 def test_at_a_desk_a_scan_service_may_be_asked_in_the_clear() -> None:
     asked = "http://127.0.0.1:8080"
     assert ThumbnailsSettings.read(WHOLE | {"SCANNER": asked}).scanner == asked
+
+
+def test_google_needs_a_client_and_its_secret_and_nothing_else() -> None:
+    assert AuthSettings.read(WHOLE).oidc_client_id == ""
+    google = WHOLE | {"ENVIRONMENT": "production", "OIDC_CLIENT_ID": "7.apps.example"}
+    settings = AuthSettings.read(google)
+    assert (settings.oidc_name, settings.oidc_issuer) == ("Google", "https://accounts.google.com")
+    with pytest.raises(SettingsError, match="OIDC_CLIENT_SECRET: is needed"):
+        AuthSettings.read(google | {"OIDC_CLIENT_SECRET": ""})
+
+
+ANOTHER = {
+    "OIDC_CLIENT_ID": "snaptask",
+    "OIDC_NAME": "Our Company",
+    "OIDC_ISSUER": "https://id.example",
+    "OIDC_AUTHORIZATION_URL": "https://id.example/authorize",
+    "OIDC_TOKEN_URL": "https://id.example/token",
+    "OIDC_JWKS_URL": "https://id.example/certs",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        # A code for one issuer, or a token of it, must not be given to, or taken from, another.
+        ({"OIDC_AUTHORIZATION_URL": None}, "OIDC_AUTHORIZATION_URL: is Google's"),
+        ({"OIDC_TOKEN_URL": None}, "OIDC_TOKEN_URL: is Google's"),
+        ({"OIDC_JWKS_URL": None}, "OIDC_JWKS_URL: is Google's"),
+        ({"OIDC_TOKEN_URL": "http://id.example/token"}, "OIDC_TOKEN_URL: must be https"),
+        ({"OIDC_JWKS_URL": "http://id.example/certs"}, "OIDC_JWKS_URL: must be https"),
+        ({"OIDC_AUTHORIZATION_URL": "javascript:alert(1)"}, "OIDC_AUTHORIZATION_URL: "),
+        ({"OIDC_AUTHORIZATION_URL": "https://id.example/?x=1"}, "OIDC_AUTHORIZATION_URL: "),
+        ({"OIDC_SCOPES": "email"}, "OIDC_SCOPES: "),
+        ({"OIDC_NAME": ""}, "OIDC_NAME: "),
+        ({"OIDC_NAME": "x" * 41}, "OIDC_NAME: "),
+    ],
+)
+def test_an_issuer_that_is_only_half_another_is_fatal(
+    change: dict[str, str | None], told: str
+) -> None:
+    production = WHOLE | ANOTHER | {"ENVIRONMENT": "production"}
+    assert AuthSettings.read(production).oidc_name == "Our Company"
+    changed = {name: value for name, value in (production | change).items() if value is not None}
+    with pytest.raises(SettingsError, match=told):
+        AuthSettings.read(changed)

@@ -17,6 +17,7 @@ from shared.identity.browser import RefreshCookies
 from shared.identity.export import Export, Section
 from shared.identity.grants import Grants
 from shared.identity.http import routes
+from shared.identity.identities import Identities
 from shared.identity.keys import mac_keys, signing_keys
 from shared.identity.live import LiveSessions
 from shared.identity.mails import MailStore
@@ -25,7 +26,7 @@ from shared.identity.refresh import RefreshTokens
 from shared.identity.service import IdentityService
 from shared.identity.session_store import SessionStore
 from shared.identity.sessions import Sessions
-from shared.identity.sign_in_http import provider_sign_in
+from shared.identity.sign_in_http import other_issuer
 from shared.identity.store import IdentityStore
 from shared.identity.tokens import TokenSigner, TokenVerifier
 from shared.secrets import SecretManager
@@ -66,10 +67,22 @@ export = Export(
     ],
 )
 cookies = RefreshCookies(settings.allowed_origins)
-provider = provider_sign_in(settings, documents, grants, macs)
+identities = Identities(documents, accounts)
+other = other_issuer(settings, documents, secrets, grants, macs, attempts)
 app = App(
     "auth",
-    routes(identity, accounts, attempts, export, grants, sessions, cookies, provider, signing),
+    routes(
+        identity,
+        accounts,
+        attempts,
+        export,
+        grants,
+        sessions,
+        cookies,
+        identities,
+        other,
+        signing,
+    ),
     # Its own keys, not its own JWKS address: a function should not call itself to answer.
     authenticator=TokenVerifier(signing, settings.issuer),
     # Asked every time: what is changed here is who may come in.

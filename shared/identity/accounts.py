@@ -99,7 +99,7 @@ class Accounts:
 
     def change_password(self, caller: Principal, given: PasswordChange) -> None:
         """Ends every session but the caller's."""
-        user = self._confirmed(caller, given.current_password, "/currentPassword")
+        user = self.confirmed(caller, given.current_password, "/currentPassword")
         self._policy.check(given.new_password, user.email, "/newPassword")
         now, epoch = self._clock(), user.epoch + 1
         fields = {
@@ -115,7 +115,7 @@ class Accounts:
 
     def rename(self, caller: Principal, given: UserChange) -> UserView:
         for _ in range(_ROUNDS):
-            user = self._present(caller)
+            user = self.present(caller)
             if given.name is None or given.name == user.fields.get("name", ""):
                 return user.view()
             now = self._clock()
@@ -128,7 +128,7 @@ class Accounts:
     def request_email(self, caller: Principal, given: EmailChange, source: Source) -> None:
         """The present address stays until the link in the new one's mail is opened."""
         self._attempts.request(source)
-        user = self._confirmed(caller, given.password, "/password")
+        user = self.confirmed(caller, given.password, "/password")
         if self._attempts.may_mail(given.email, source):
             self._mails.want("email-change", given.email, self._clock(), user.id, user.state)
 
@@ -149,7 +149,7 @@ class Accounts:
 
     def erase(self, caller: Principal, password: str) -> None:
         """Nobody signs in any more from this commit on; a job erases the rest (erasure.py)."""
-        user = self._confirmed(caller, password, "/password")
+        user = self.confirmed(caller, password, "/password")
         now = self._clock()
         event = ErasureRequested(id=new_id(), occurred_at=now, owner=user.id)
         fields = {"erasingAt": now, "sessionEpoch": user.epoch + 1}
@@ -188,17 +188,17 @@ class Accounts:
         except PreconditionFailed:
             raise Conflict("The account was changed meanwhile; try again") from None
 
-    def _confirmed(self, caller: Principal, password: str, pointer: str) -> User:
+    def confirmed(self, caller: Principal, password: str, pointer: str) -> User:
         """Who signed in says his password again. Raises Invalid for a wrong one: 401 would sign
         a client out."""
         reserved = self._attempts.confirm(caller.user)
-        user = self._present(caller)
+        user = self.present(caller)
         if not self._passwords.verify(user.password_hash, password):
             raise Invalid(errors=[{"pointer": pointer, "message": "is not your password"}])
         self._attempts.confirmed(reserved)
         return user
 
-    def _present(self, caller: Principal) -> User:
+    def present(self, caller: Principal) -> User:
         user = self._store.user(caller.user)
         if user is None or user.is_erasing:
             raise Unauthenticated

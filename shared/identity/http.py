@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from shared.errors import TooManyRequests
 from shared.http import Principal, Reply, Routes, Source
 from shared.identity.account_http import add_account_routes
@@ -12,15 +10,13 @@ from shared.identity.attempts import Attempts
 from shared.identity.browser import RefreshCookies
 from shared.identity.export import Export
 from shared.identity.grants import Grants
+from shared.identity.identities import Identities
 from shared.identity.keys import SigningKeys
 from shared.identity.model import Credentials, KeySet, Registration, UserView
 from shared.identity.service import IdentityService
 from shared.identity.session_http import add_session_routes, add_token_routes
 from shared.identity.sessions import Sessions
-from shared.identity.sign_in_http import add_sign_in_routes
-
-if TYPE_CHECKING:
-    from shared.identity.sign_in import ProviderSignIn
+from shared.identity.sign_in_http import OtherIssuer, add_identity_routes, add_sign_in_routes
 
 # Seconds; part of the time for which a key is announced before it signs (keys.ANNOUNCED).
 _KEYS_FRESH = 300
@@ -34,7 +30,8 @@ def routes(
     grants: Grants,
     sessions: Sessions,
     cookies: RefreshCookies,
-    provider: ProviderSignIn | None,
+    identities: Identities,
+    other: OtherIssuer | None,
     keys: SigningKeys,
 ) -> Routes:
     routes = Routes(tag="auth")
@@ -47,7 +44,8 @@ def routes(
     add_token_routes(routes, identity, attempts, grants, sessions, cookies)
     add_account_routes(routes, accounts, attempts, export)
     add_session_routes(routes, sessions, cookies)
-    add_sign_in_routes(routes, provider, cookies)
+    add_sign_in_routes(routes, other, cookies)
+    add_identity_routes(routes, other, identities)
 
     @routes.get("/me", live=True)
     def me(caller: Principal) -> UserView:

@@ -14,6 +14,8 @@ Letter = Literal[
     "password-changed",
     "email-changed",
     "account-erased",
+    "identity-linked",
+    "identity-unlinked",
 ]
 _IGNORE = "If that was not you, ignore this mail: nothing happens without the link."
 _HELP = "If that was not you, set a new password at once: {app}/#forgot-password"
@@ -26,6 +28,8 @@ _SUBJECTS: Mapping[Letter, str] = {
     "password-changed": "Your Snaptask password was changed",
     "email-changed": "Your Snaptask address was changed",
     "account-erased": "Your Snaptask account is being erased",
+    "identity-linked": "Another way to sign in to Snaptask",
+    "identity-unlinked": "One way less to sign in to Snaptask",
 }
 _TEXTS: Mapping[Letter, str] = {
     "verify": (
@@ -60,6 +64,14 @@ _TEXTS: Mapping[Letter, str] = {
     "account-erased": (
         "As you asked, your Snaptask account and all that is in it are being erased. You are "
         "signed out everywhere, and this is the last mail."
+    ),
+    "identity-linked": (
+        "From now on an account at another provider signs in to your Snaptask account too. Which "
+        "one is shown, and can be unlinked, at\n\n{app}/account\n\n" + _HELP
+    ),
+    "identity-unlinked": (
+        "An account at another provider signs in to your Snaptask account no more, and all other "
+        "devices were signed out.\n\n" + _HELP
     ),
 }
 

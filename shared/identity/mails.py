@@ -26,6 +26,8 @@ Kind = Literal[
     "password-changed",
     "email-changed",
     "account-erased",
+    "identity-linked",
+    "identity-unlinked",
 ]
 Outcome = Literal["sent", "refused", "nobody"]
 # A mail server that was down for longer has lost its readers' patience: they asked again.

@@ -6,9 +6,9 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from shared.events.model import Event
 from shared.http import Model
@@ -20,8 +20,8 @@ LONGEST_PASSWORD = 256
 # Ours have about 70 characters.
 _LONGEST_REFRESH_TOKEN = 200
 _LONGEST_NAME = 80
-# Google's have about 1,200.
-_LONGEST_ID_TOKEN = 8192
+# Google's have about 1,200 and 80.
+_LONGEST_ID_TOKEN, _LONGEST_CODE = 8192, 2048
 
 
 def checked_name(value: str) -> str:
@@ -31,6 +31,9 @@ def checked_name(value: str) -> str:
         raise ValueError("has characters that cannot be shown")
     return name
 
+
+# In the place of a hash, of an account that only another issuer's word opens.
+NO_PASSWORD = ""
 
 Address = Annotated[str, Field(max_length=LONGEST), AfterValidator(checked_address)]
 Password = Annotated[str, Field(min_length=1, max_length=LONGEST_PASSWORD, repr=False)]
@@ -73,21 +76,63 @@ class AccessToken(Model):
     expires_in: int
 
 
+class ProviderView(Model):
+    """Another issuer of identities; nothing here is secret."""
+
+    name: str
+    issuer: str
+    client_id: str
+    authorization_url: str
+
+
+class ProviderList(Model):
+    items: tuple[ProviderView, ...]
+
+
 class SignInStart(Model):
-    """What a page needs to ask the issuer for an ID token; `expiresIn` is in seconds."""
+    """What is needed to ask the issuer. A page goes to `authorizationUrl` and is come back to with
+    this `state`; who is no page asks by means of his own for an ID token with the `nonce`.
+    `expiresIn` is in seconds."""
 
     issuer: str
     client_id: str
     nonce: str
+    state: str
+    authorization_url: str | None
     proof: str = Field(repr=False)
     expires_in: int
 
 
-class IDTokenGiven(Model):
-    """The issuer's token, and the proof that this sign-in was begun by who finishes it."""
+class IssuersWord(Model):
+    """What the issuer gave, one of the two: its ID token, or to a page the code for one. And the
+    proof that this was begun by who finishes it."""
 
-    id_token: Annotated[str, Field(max_length=_LONGEST_ID_TOKEN, repr=False)]
+    id_token: Annotated[str | None, Field(max_length=_LONGEST_ID_TOKEN, repr=False)] = None
+    code: Annotated[str | None, Field(min_length=1, max_length=_LONGEST_CODE, repr=False)] = None
     proof: Annotated[str, Field(max_length=_LONGEST_REFRESH_TOKEN, repr=False)]
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.id_token is None) == (self.code is None):
+            raise ValueError("give either idToken or code")
+        return self
+
+
+class IdentityView(Model):
+    """Somebody at another issuer, by whose word the caller may sign in; `email` is his address
+    there, as it was when he was linked, if the issuer vouched for it."""
+
+    id: str
+    issuer: str
+    email: str | None
+    linked_at: datetime
+
+
+class WaysIn(Model):
+    """All the ways in which the caller can sign in."""
+
+    has_password: bool
+    items: tuple[IdentityView, ...]
 
 
 class SessionView(Model):
@@ -194,6 +239,10 @@ class User:
     @property
     def password_hash(self) -> str:
         return str(self.fields["passwordHash"])
+
+    @property
+    def has_password(self) -> bool:
+        return self.password_hash != NO_PASSWORD
 
     @property
     def epoch(self) -> int:

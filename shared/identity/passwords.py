@@ -47,13 +47,13 @@ class Passwords:
             return self._hasher.hash(normalized(password))
 
     def verify(self, stored: str | None, password: str) -> bool:
-        """False without a stored hash too, after the same work."""
+        """False without a stored hash (None or "") too, after the same work."""
         with self._gate.entered():
             try:
                 matches = self._hasher.verify(stored or self._nobodys, normalized(password))
             except (VerificationError, InvalidHashError):
                 return False
-        return matches and stored is not None
+        return matches and bool(stored)
 
     def is_outdated(self, stored: str) -> bool:
         """Whether `stored` was made with other parameters than today's."""
@@ -107,11 +107,6 @@ class Gate:
 
 def normalized(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
-
-
-def unusable_hash() -> str:
-    """For an account without a password: verifying against it costs the same and never fits."""
-    return _nobodys_hash(_MEMORY_KIB, _PASSES, _LANES)
 
 
 def _nobodys_hash(memory_kib: int, passes: int, lanes: int) -> str:

@@ -116,6 +116,8 @@ def _letter(mail: WantedMail, user: User | None) -> Letter | None:
         return "taken" if user is not None else "change"
     if mail.kind in ("password-changed", "email-changed", "account-erased"):
         return mail.kind
+    if mail.kind in ("identity-linked", "identity-unlinked"):
+        return mail.kind
     if user is None or user.is_erasing:
         return None
     if mail.kind == "password-reset":

@@ -1,9 +1,10 @@
 """That a sign-in by another issuer ends where it began, and once.
 
-`start` hands the client a proof and, made from it, the nonce for the issuer's token. The client
-keeps the proof to itself: whoever gets hold of the token alone cannot use it. A proof is a MAC
-over chance and time, so beginning costs no write; finishing writes it down for as long as it
-would be good.
+Whoever begins is handed a proof and, made from it, what the issuer is told: the nonce of its
+token, the state of the redirect, the hash of the code's verifier. The proof itself goes to nobody
+else, so whoever gets hold of the token or the code alone cannot use it. A proof is a MAC over
+chance and time, and over the session that it is for where it is for one; so beginning costs no
+write, and finishing writes it down for as long as it would be good.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from shared.documents import AlreadyExists, Create, DocumentStore
 from shared.errors import Unauthenticated
@@ -30,50 +32,75 @@ _FORM = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    text: str = field(repr=False)
+
+    @property
+    def nonce(self) -> str:
+        return _hash(self.text)
+
+    @property
+    def state(self) -> str:
+        return _hash(f"state.{self.text}")
+
+    @property
+    def verifier(self) -> str:
+        """Of the code (RFC 7636), 43 characters."""
+        return _hash(f"verifier.{self.text}")
+
+    @property
+    def challenge(self) -> str:
+        return _hash(self.verifier)
+
+
 class Proofs:
+    """`bound` is what a proof is for, besides signing in: it is good for that alone."""
+
     def __init__(
-        self, documents: DocumentStore, keys: MACKeys, clock: Callable[[], datetime]
+        self,
+        documents: DocumentStore,
+        keys: MACKeys,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._documents = documents
         self._keys = keys
         self._clock = clock
 
-    def make(self) -> tuple[str, str]:
-        """A proof and its nonce."""
+    def make(self, bound: str = "") -> Proof:
         expires = int((self._clock() + LIFETIME).timestamp())
         signed = f"{secrets.token_urlsafe(16)}.{expires}.{(key := self._keys.current_id())}"
-        proof = f"{signed}.{self._mac(key, signed)}"
-        return proof, _nonce(proof)
+        return Proof(f"{signed}.{self._mac(key, signed, bound)}")
 
-    def nonce(self, proof: str) -> str:
-        """Raises Unauthenticated for a proof that is none of ours, or too old."""
-        found = _FORM.fullmatch(proof)
+    def read(self, text: str, bound: str = "") -> Proof:
+        """Raises Unauthenticated for a proof that is none of ours, too old, or for another end."""
+        found = _FORM.fullmatch(text)
         if found is None:
             raise Unauthenticated
-        expected = self._mac(int(found["key"]), proof.rpartition(".")[0])
+        expected = self._mac(int(found["key"]), text.rpartition(".")[0], bound)
         # Texts are compared, not bytes: 43 characters hold two bits more than a MAC has.
         if expected is None or not hmac.compare_digest(expected, found["mac"]):
             raise Unauthenticated
         if self._clock().timestamp() >= int(found["expires"]):
             raise Unauthenticated
-        return _nonce(proof)
+        return Proof(text)
 
-    def use(self, proof: str) -> None:
+    def use(self, proof: Proof) -> None:
         """Raises Unauthenticated when it was used before."""
         now = self._clock()
-        used = Create(f"signInProofs/{derived_id(proof)}", {"expireAt": now + LIFETIME})
+        used = Create(f"signInProofs/{derived_id(proof.text)}", {"expireAt": now + LIFETIME})
         try:
             self._documents.commit([used])
         except AlreadyExists:
             raise Unauthenticated from None
 
-    def _mac(self, key: int, signed: str) -> str | None:
-        mac = self._keys.mac(key, _PURPOSE, signed)
+    def _mac(self, key: int, signed: str, bound: str) -> str | None:
+        mac = self._keys.mac(key, f"{_PURPOSE}:{bound}", signed)
         return None if mac is None else _text(mac)
 
 
-def _nonce(proof: str) -> str:
-    return _text(hashlib.sha256(proof.encode()).digest())
+def _hash(text: str) -> str:
+    return _text(hashlib.sha256(text.encode()).digest())
 
 
 def _text(raw: bytes) -> str:

@@ -9,83 +9,58 @@ such link, and the address decides, which the issuer must vouch for (id_tokens.p
   his, and may be lying in wait for its owner. It is linked as well, but the password goes and all
   its sessions end in the same commit, so that the one who proved something is alone in it.
   Source: Sudhodanan, Paverd, "Pre-hijacked accounts" (USENIX Security 2022).
+
+An identity that the owner of the account unlinked (identities.py) opens it only after he linked it
+again himself, whatever its address is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal
+from typing import Any
 
-from shared.documents import (
-    AlreadyExists,
-    Create,
-    Document,
-    DocumentStore,
-    PreconditionFailed,
-    Update,
-    Write,
-)
+from shared.documents import AlreadyExists, Document, DocumentStore, PreconditionFailed
 from shared.errors import Forbidden, Unauthenticated, Unavailable
 from shared.events import outbox
-from shared.events.model import Event
+from shared.http import Source
 from shared.identity.addresses import address_key
 from shared.identity.grants import Grants
-from shared.identity.id_tokens import IDTokens, Proved
+from shared.identity.id_tokens import Proved
+from shared.identity.identities import is_unlinked, linked, path_of, written
 from shared.identity.keys import MACKeys
-from shared.identity.model import IDTokenGiven, SignInStart, TokenPair, User, UserRegistered
-from shared.identity.passwords import unusable_hash
-from shared.identity.proofs import LIFETIME, Proofs
+from shared.identity.model import NO_PASSWORD, IssuersWord, TokenPair, User, UserRegistered
+from shared.identity.provider import Provider
 from shared.identity.store import ADDRESS, IdentityStore
 from shared.ids import derived_id, new_id
 
-How = Literal["new", "confirmed", "taken-over"]
-SCHEMA_VERSION = 1
 # Whoever loses a race meets the winner's state in the next round.
 _ROUNDS = 4
-
-
-class IdentityLinked(Event):
-    """From now on the user signs in by another issuer's word too; `how` says what the account was
-    before: `new`, `confirmed`, or `taken-over`, when nobody had ever confirmed it."""
-
-    type: ClassVar[str] = "snaptask.identity.v1.identity-linked"
-    issuer: str
-    how: How
 
 
 class ProviderSignIn:
     def __init__(
         self,
         documents: DocumentStore,
-        tokens: IDTokens,
+        provider: Provider,
         grants: Grants,
         keys: MACKeys,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._documents = documents
         self._store = IdentityStore(documents)
-        self._tokens = tokens
+        self.provider = provider
         self._grants = grants
         self._keys = keys
-        self._proofs = Proofs(documents, keys, clock)
         self._clock = clock
 
-    def start(self) -> SignInStart:
-        proof, nonce = self._proofs.make()
-        return SignInStart(
-            issuer=self._tokens.issuer,
-            client_id=self._tokens.client_id,
-            nonce=nonce,
-            proof=proof,
-            expires_in=int(LIFETIME.total_seconds()),
-        )
-
-    def finish(self, given: IDTokenGiven, device: str | None) -> TokenPair:
-        """Raises Unauthenticated, and Forbidden when the issuer vouches for no address that could
-        be linked."""
-        proved = self._tokens.verify(given.id_token, self._proofs.nonce(given.proof))
-        self._proofs.use(given.proof)
+    def finish(
+        self, given: IssuersWord, origin: str | None, source: Source, device: str | None
+    ) -> TokenPair:
+        """Raises what Provider.prove does, and Forbidden when the issuer vouches for no address
+        that could be linked, or the owner of the account unlinked this identity."""
+        proved, proof = self.provider.prove(given, origin, source)
+        self.provider.use(proof)
         for _ in range(_ROUNDS):
             try:
                 user_id, epoch = self._user(proved)
@@ -96,39 +71,49 @@ class ProviderSignIn:
 
     def _user(self, proved: Proved) -> tuple[str, int]:
         """Id and epoch. Raises AlreadyExists or PreconditionFailed when somebody was faster."""
-        path = f"identities/{derived_id(proved.issuer, proved.subject)}"
-        link = self._documents.get(path)
-        user = self._store.user(str(link.data["user"])) if link else None
+        link, owner = self._linked(proved)
         # What is left of an erased account has no address, and its link waits for a new one.
-        if user is not None and user.fields.get("email"):
-            return _open(user)
+        if link and not is_unlinked(link) and owner and owner.fields.get("email"):
+            return _open(owner)
         if proved.email is None:
             raise Forbidden("The issuer does not vouch for this address; use a password")
         hashes = [mac.hex() for mac in self._keys.all_macs(ADDRESS, address_key(proved.email))]
         user = self._store.user_by_address(hashes)
         if user is None:
-            return self._register(proved, hashes, path, link), 0
+            return self._register(proved, hashes, link), 0
         _open(user)
-        return user.id, self._link(proved, user, path, link)
+        if owner is not None and user.id == owner.id:
+            raise Forbidden("It was unlinked from its account; sign in with the password")
+        return user.id, self._link(proved, user, link)
 
-    def _link(self, proved: Proved, user: User, path: str, link: Document | None) -> int:
+    def _linked(self, proved: Proved) -> tuple[Document | None, User | None]:
+        """Both as of one moment: else a session that is opened while the owner unlinks could have
+        the epoch that comes after, and live."""
+        path = path_of(proved)
+        link = self._documents.get(path)
+        if link is None:
+            return None, None
+        user_path = f"users/{link.data['user']}"
+        found = self._documents.get_all([path, user_path])
+        link, user = found.get(path), found.get(user_path)
+        return link, User(user.id, user.data, user.version) if user else None
+
+    def _link(self, proved: Proved, user: User, link: Document | None) -> int:
         """The user's epoch afterwards."""
         now, epoch = self._clock(), user.epoch
         fields: dict[str, Any] = {}
         if not user.is_verified:
             epoch += 1
-            fields = {"passwordHash": unusable_hash(), "sessionEpoch": epoch, "verifiedAt": now}
-        event = _linked(proved, user.id, "confirmed" if user.is_verified else "taken-over", now)
-        self._store.change(user, fields, now, event, _written(proved, path, link, user.id, now))
+            fields = {"passwordHash": NO_PASSWORD, "sessionEpoch": epoch, "verifiedAt": now}
+        event = linked(proved, user.id, "confirmed" if user.is_verified else "taken-over", now)
+        self._store.change(user, fields, now, event, written(proved, link, user.id, now))
         return epoch
 
-    def _register(
-        self, proved: Proved, hashes: Sequence[str], path: str, link: Document | None
-    ) -> str:
+    def _register(self, proved: Proved, hashes: Sequence[str], link: Document | None) -> str:
         user_id, now = new_id(), self._clock()
         data = {
             "email": proved.email,
-            "passwordHash": unusable_hash(),
+            "passwordHash": NO_PASSWORD,
             "verifiedAt": now,
             "createdAt": now,
             "updatedAt": now,
@@ -136,9 +121,9 @@ class ProviderSignIn:
         event = UserRegistered(
             id=derived_id(UserRegistered.type, user_id), occurred_at=now, owner=user_id
         )
-        told = outbox.stored(_linked(proved, user_id, "new", now))
-        written = _written(proved, path, link, user_id, now)
-        self._store.register(user_id, data, hashes, event, written, told)
+        told = outbox.stored(linked(proved, user_id, "new", now))
+        claim = written(proved, link, user_id, now)
+        self._store.register(user_id, data, hashes, event, claim, told)
         return user_id
 
 
@@ -147,27 +132,3 @@ def _open(user: User) -> tuple[str, int]:
     if user.is_erasing:
         raise Unauthenticated
     return user.id, user.epoch
-
-
-def _linked(proved: Proved, user_id: str, how: How, now: datetime) -> IdentityLinked:
-    return IdentityLinked(
-        id=derived_id(IdentityLinked.type, proved.issuer, proved.subject, user_id),
-        occurred_at=now,
-        owner=user_id,
-        issuer=proved.issuer,
-        how=how,
-    )
-
-
-def _written(
-    proved: Proved, path: str, present: Document | None, user_id: str, now: datetime
-) -> Write:
-    fields = {
-        "user": user_id,
-        "issuer": proved.issuer,
-        "linkedAt": now,
-        "schemaVersion": SCHEMA_VERSION,
-    }
-    if present is None:
-        return Create(path, fields)
-    return Update(path, fields, version=present.version)

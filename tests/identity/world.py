@@ -23,20 +23,26 @@ from shared.http import App
 from shared.identity.accounts import Accounts
 from shared.identity.attempts import Attempts
 from shared.identity.browser import RefreshCookies
+from shared.identity.codes import Codes
 from shared.identity.export import Export, Section
 from shared.identity.grants import Grants
 from shared.identity.http import routes
 from shared.identity.id_tokens import IDTokens
+from shared.identity.identities import Identities
 from shared.identity.keys import KeyRing, MACKeys, SigningKeys, read_mac_key, read_signing_key
 from shared.identity.live import LiveSessions
 from shared.identity.mails import MailRequested, MailStore
+from shared.identity.model import ProviderView
 from shared.identity.passwords import PasswordPolicy, Passwords
 from shared.identity.post import Post
+from shared.identity.proofs import Proofs
+from shared.identity.provider import Provider
 from shared.identity.refresh import RefreshTokens
 from shared.identity.service import IdentityService
 from shared.identity.session_store import SessionStore
 from shared.identity.sessions import Sessions
 from shared.identity.sign_in import ProviderSignIn
+from shared.identity.sign_in_http import OtherIssuer
 from shared.identity.store import IdentityStore
 from shared.identity.tokens import TokenSigner, TokenVerifier
 from shared.mail import Mail, MemoryMailer
@@ -49,6 +55,7 @@ ORIGIN = "https://snaptask.example"
 ISSUER = "https://snaptask.example/api/auth"
 SIGNING = "projects/p/secrets/signing-key"
 HMAC = "projects/p/secrets/token-hmac"
+CLIENT_SECRET = "projects/p/secrets/oidc-client"
 PASSWORD = "correct horse"
 HOME = "198.51.100.1"
 
@@ -87,12 +94,14 @@ class World:
     sections: Sequence[Section] = (Section("sessions", "user"), Section("tasks"))
     mailer: MemoryMailer = field(default_factory=MemoryMailer)
     id_tokens: IDTokens | None = None
+    token_url: str = "http://127.0.0.1:9/token"
 
     def __post_init__(self) -> None:
         if not self.secrets.versions(SIGNING):
             created = self.clock.now - timedelta(days=1)
             self.secrets.add(SIGNING, pem(), created)
             self.secrets.add(HMAC, b"k" * 32, created)
+            self.secrets.add(CLIENT_SECRET, b"the client's own\n", created)
         self.start()
 
     def start(self) -> None:
@@ -124,9 +133,7 @@ class World:
             self.store, mails, self.macs, self.passwords, policy, self.attempts, clock
         )
         self.post_office = Post(mails, self.store, self.macs, self.mailer, ORIGIN, clock)
-        self.provider = self.id_tokens and ProviderSignIn(
-            self.documents, self.id_tokens, self.grants, self.macs, clock
-        )
+        identities = Identities(self.documents, self.accounts, clock)
         verifier = TokenVerifier(self.signing, ISSUER, clock)
         cookies = RefreshCookies([ORIGIN])
         self.app = App(
@@ -139,7 +146,8 @@ class World:
                 self.grants,
                 self.sessions,
                 cookies,
-                self.provider,
+                identities,
+                self._other_issuer(),
                 self.signing,
             ),
             authenticator=verifier,
@@ -147,6 +155,28 @@ class World:
             allowed_origins=[ORIGIN],
             proxies=1,
         )
+
+    def _other_issuer(self) -> OtherIssuer | None:
+        tokens, authorization_url = self.id_tokens, "https://id.example/authorize"
+        if tokens is None:
+            return None
+        client = tokens.client_id
+        public = ProviderView(
+            name="Other",
+            issuer=tokens.issuer,
+            client_id=client,
+            authorization_url=authorization_url,
+        )
+
+        def make() -> ProviderSignIn:
+            codes = Codes(
+                client, authorization_url, self.token_url, "openid", self.secrets, CLIENT_SECRET
+            )
+            proofs = Proofs(self.documents, self.macs, self.clock)
+            provider = Provider(tokens, codes, proofs, self.attempts, [ORIGIN])
+            return ProviderSignIn(self.documents, provider, self.grants, self.macs, self.clock)
+
+        return OtherIssuer(public, make)
 
     def call(
         self,

@@ -10,11 +10,14 @@ import json
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from flask import Response
 
 from shared.events.model import checked_traceparent
+from shared.identity.id_tokens import Proved
+from shared.identity.identities import written
 from shared.ids import derived_id
 from tests.fixtures import pictures
 from tests.fixtures.product import PASSWORD, Person, Product, announced
@@ -30,8 +33,8 @@ _FORM = (
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 assert checked_traceparent(TRACE)
 
-Access = Literal["public", "own", "session", "task", "medium"]
-"""`public`: no token. `own`: everybody signed in, about himself. `session`, `task`,
+Access = Literal["public", "own", "session", "identity", "task", "medium"]
+"""`public`: no token. `own`: everybody signed in, about himself. `session`, `identity`, `task`,
 `medium`: who has the one that the path names."""
 READERS, WRITERS = ("editor", "viewer"), ("editor",)
 
@@ -63,6 +66,10 @@ class Scene:
         self.ada.made("/api/auth/email", credentials("lovelace"))
         self.trashed = self.ada.medium(PICTURE)
         self.ada.made(f"/api/media/{self.trashed}", method="DELETE")
+        self.user = str(self.ada.call("GET", "/api/auth/me").get_json()["id"])
+        proved = Proved("https://id.example", "ada", None)
+        product.documents.commit([written(proved, None, self.user, datetime.now(UTC))])
+        self.identity = derived_id(proved.issuer, proved.subject)
         product.settle()
         self.confirm = product.mailed("verify-email")
         self.reset = product.mailed("reset-password")
@@ -70,7 +77,6 @@ class Scene:
         product.person("ada", register=False)
         sessions = self.ada.call("GET", "/api/auth/sessions").get_json()["items"]
         (self.session,) = (str(one["id"]) for one in sessions if not one["current"])
-        self.user = str(self.ada.call("GET", "/api/auth/me").get_json()["id"])
 
     def moved(self, product: Product) -> Scene:
         """The same in another product, whose database is empty."""
@@ -82,7 +88,7 @@ class Scene:
     @property
     def known(self) -> dict[str, str]:
         names = ("task", "picture", "free", "pending", "trashed", "user", "session")
-        names = (*names, "comment", "invitation")
+        names = (*names, "comment", "invitation", "identity")
         return {str(getattr(self, name)): name.upper() for name in names}
 
 
@@ -100,6 +106,8 @@ class Operation:
     """Takes an Idempotency-Key."""
     upload: bool = False
     """Its body is a multipart file."""
+    writes: bool = True
+    """Whether one that is no GET leaves anything behind."""
     repeats: tuple[str, ...] = ()
     """Collections in which it leaves a new document each time, and is meant to."""
 
@@ -148,10 +156,17 @@ OPERATIONS: dict[str, Operation] = {
     "POST /api/auth/logout": Operation(
         "public", 204, lambda scene: {"refreshToken": scene.ada.tokens["refreshToken"]}
     ),
-    # There is no other issuer here; tests/identity/test_sign_in.py has one.
-    "POST /api/auth/provider/start": Operation("public", 404),
-    "POST /api/auth/provider": Operation(
-        "public", 404, lambda scene: {"idToken": "x", "proof": "x"}
+    # The other issuer says nothing here; in tests/identity/test_sign_in.py and its neighbours it
+    # does.
+    "GET /api/auth/providers": Operation("public", 200),
+    "POST /api/auth/provider/start": Operation("public", 200, writes=False),
+    "POST /api/auth/provider": Operation("public", 401, lambda scene: {"code": "x", "proof": "x"}),
+    "GET /api/auth/identities": Operation("own", 200),
+    # Nobody here has confirmed the address, which linking needs.
+    "POST /api/auth/identities/start": Operation("own", 409, lambda scene: {"password": PASSWORD}),
+    "POST /api/auth/identities": Operation("own", 422, lambda scene: {"code": "x", "proof": "x"}),
+    "DELETE /api/auth/identities/{identity_id}": Operation(
+        "identity", 204, lambda scene: {"password": PASSWORD}
     ),
     "POST /api/auth/logout-all": Operation("own", 204),
     "GET /api/auth/sessions": Operation("own", 200),
@@ -221,7 +236,7 @@ OPERATIONS: dict[str, Operation] = {
 WRITES = tuple(
     name
     for name, operation in OPERATIONS.items()
-    if not name.startswith("GET ") and operation.status < 400
+    if not name.startswith("GET ") and operation.status < 400 and operation.writes
 )
 
 
@@ -246,6 +261,7 @@ def send(
         "task_id": scene.task,
         "media_id": scene.picture,
         "session_id": scene.session,
+        "identity_id": scene.identity,
         "comment_id": scene.comment,
         "invitation_id": scene.invitation,
         "user_id": scene.friend,

@@ -41,9 +41,14 @@ BUDGETS: dict[str, Spent] = {
     "POST /api/auth/refresh": Spent(4, 2, 2),
     "POST /api/auth/logout": Spent(2, 1, 2),
     "POST /api/auth/logout-all": Spent(3, 3, 2),
-    # Where no other issuer is configured.
+    "GET /api/auth/providers": Spent(0, 0, 0),
+    # A proof is a MAC and no document; one that is forged is not looked for.
     "POST /api/auth/provider/start": Spent(0, 0, 0),
     "POST /api/auth/provider": Spent(0, 0, 0),
+    "GET /api/auth/identities": Spent(3, 4, 0),
+    "POST /api/auth/identities/start": Spent(5, 4, 2),
+    "POST /api/auth/identities": Spent(1, 2, 0),
+    "DELETE /api/auth/identities/{identity_id}": Spent(7, 5, 8),
     "GET /api/auth/sessions": Spent(3, 5, 0),
     "DELETE /api/auth/sessions/{session_id}": Spent(3, 3, 2),
     "GET /api/auth/me": Spent(2, 3, 0),
