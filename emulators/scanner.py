@@ -20,20 +20,8 @@ HOST = "127.0.0.1"
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR" + rb"-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 SIGNATURE = "Snaptask.Eicar"
 MIB = 1024 * 1024
-# Above the largest upload (50 MiB). A file beyond a limit must be told, not passed: without
-# AlertExceedsMax clamd says OK to what it did not look at. The fuzzy hash decodes every picture
-# once more, and only looks for pictures that are known from phishing.
-SETTINGS = {
-    "Foreground": "yes",
-    "LogTime": "no",
-    "StreamMaxLength": "60M",
-    "MaxFileSize": "60M",
-    "MaxScanSize": "120M",
-    "MaxScanTime": "120000",
-    "AlertExceedsMax": "yes",
-    "ScanImageFuzzyHash": "no",
-    "ConcurrentDatabaseReload": "no",
-}
+CONFIGURATION = Path(__file__).parents[1] / "services" / "scanner" / "clamd.conf"
+# As the configuration has it.
 STREAM_MAX = 60 * MIB
 
 
@@ -51,14 +39,9 @@ def command(port: int, folder: Path) -> list[str]:
     database.mkdir(parents=True, exist_ok=True)
     # Any kind of file (0), anywhere in it (*).
     (database / "snaptask.ndb").write_text(f"{SIGNATURE}:0:*:{EICAR.hex()}\n")
-    lines = {
-        **SETTINGS,
-        "TCPSocket": str(port),
-        "TCPAddr": HOST,
-        "DatabaseDirectory": str(database),
-    }
+    own = f"TCPSocket {port}\nTCPAddr {HOST}\nDatabaseDirectory {database}\n"
     configuration = folder / "clamd.conf"
-    configuration.write_text("".join(f"{name} {value}\n" for name, value in lines.items()))
+    configuration.write_text(CONFIGURATION.read_text() + own)
     return [clamd, f"--config-file={configuration}"]
 
 

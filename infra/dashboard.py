@@ -54,6 +54,12 @@ CHARTS = (
         "resource.label.service_name",
     ),
     (
+        "Looks at old signatures",
+        f'metric.type="{PREFIX}snaptask_old_signatures" AND {_RUN}',
+        "ALIGN_DELTA",
+        "resource.label.service_name",
+    ),
+    (
         "What the reconciler found, by kind",
         f'metric.type="{PREFIX}snaptask_findings" AND {_RUN}',
         "ALIGN_DELTA",

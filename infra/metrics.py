@@ -54,6 +54,11 @@ METRICS = (
         "seconds",
     ),
     LogMetric(
+        "snaptask_old_signatures",
+        'jsonPayload.signal="signatures.old"',
+        "looks at which a scanner's newest signatures were older than three days",
+    ),
+    LogMetric(
         "snaptask_findings",
         'jsonPayload.signal="reconciler.found"',
         "what the reconciler found that does not fit, by kind, and whether it could mend it",

@@ -218,3 +218,12 @@ class ScannerSettings(Settings):
     clamd: Annotated[str, Field(pattern=rf"^{_CLAMD}$")]
     inbox_bucket: Text
     storage_endpoint: Text = "https://storage.googleapis.com"
+
+
+class SignatureSettings(Settings):
+    """Of what starts that container, and of the job that keeps its signatures up to date."""
+
+    signatures_bucket: Text
+    # Without them clamd would start as well, and say OK to nearly everything.
+    needed_signatures: Listed = ("main", "daily")
+    storage_endpoint: Text = "https://storage.googleapis.com"

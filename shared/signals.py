@@ -11,7 +11,9 @@ import sys
 from datetime import datetime
 from typing import Literal
 
-Signal = Literal["outbox.waiting", "reconciler.found", "scan.waiting", "upload.settled"]
+Signal = Literal[
+    "outbox.waiting", "reconciler.found", "scan.waiting", "signatures.old", "upload.settled"
+]
 
 
 def signal(name: Signal, *, severity: str = "INFO", **values: float | str) -> None:

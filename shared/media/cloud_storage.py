@@ -96,6 +96,18 @@ class CloudStorageObjects:
             present=None,
         )
 
+    def replace(self, bucket: str, name: str, content: bytes) -> None:
+        blob = self._blob(bucket, name)
+        _asked(
+            lambda: blob.upload_from_string(
+                content,
+                content_type="application/octet-stream",
+                timeout=_TRY,
+                retry=_RETRY,
+                checksum="crc32c",
+            )
+        )
+
     def delete(self, version: ObjectVersion) -> None:
         blob = self._blob(version.bucket, version.name, version.generation)
         _asked(lambda: blob.delete(timeout=_TRY, retry=_RETRY), missing=None)

@@ -130,6 +130,9 @@ class MemoryObjects:
         if (bucket, name) not in self.objects:
             self.put(bucket, name, content, content_type)
 
+    def replace(self, bucket: str, name: str, content: bytes) -> None:
+        self.put(bucket, name, content, "application/octet-stream")
+
     def delete(self, version: ObjectVersion) -> None:
         with self._lock:
             found = self.objects.get((version.bucket, version.name))

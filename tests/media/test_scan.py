@@ -288,8 +288,12 @@ def test_many_at_once_get_each_its_own_verdict(real: int) -> None:
 def test_clamd_says_so_of_what_it_did_not_look_at(tmp_path: Path) -> None:
     """A file larger than it scans, although it takes it: its default would be OK."""
     port = free_port()
+    usual = local.CONFIGURATION.read_text()
+    small = tmp_path / "small.conf"
+    small.write_text(usual.replace("MaxFileSize 60M", "MaxFileSize 1M"))
+    assert small.read_text() != usual
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(local.SETTINGS, "MaxFileSize", "1M")
+        patch.setattr(local, "CONFIGURATION", small)
         command = local.command(port, tmp_path)
     with served(command, port, tmp_path / "log"):
         assert verdict(port, b"a" * 2 * MIB + EICAR) == "scan-limit"

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,6 +35,7 @@ from shared.media.scan import scanner
 from shared.media.scan_client import ScanService
 from tests.emulators.storage.service import Service, running
 from tests.fixtures.emulated import free_port
+from tests.fixtures.processes import Process, Unchecked, metadata_server, serves, until
 from tests.fixtures.sources import ROOT
 from tests.fixtures.web import Answer, Asked, Web, as_json, serving
 from tests.media.test_scan import pongs
@@ -53,46 +51,6 @@ pytestmark = [
 EICAR = local.EICAR
 MIB = 1024 * 1024
 ACCOUNT = "thumbnails@test.iam.gserviceaccount.com"
-
-
-class Process:
-    """One that a test may kill and start again, on the same port."""
-
-    def __init__(
-        self, command: list[str], environment: dict[str, str], log: Path, up: Callable[[], bool]
-    ) -> None:
-        self._command, self._environment, self._log, self._up = command, environment, log, up
-        self.start()
-
-    def start(self) -> None:
-        with self._log.open("ab") as output:
-            self.process = subprocess.Popen(
-                self._command,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-        deadline = time.monotonic() + 60
-        while not self._up():
-            assert self.process.poll() is None, self.log
-            assert time.monotonic() < deadline, self.log
-            time.sleep(0.02)
-
-    def kill(self) -> None:
-        """With the workers, which would outlive a master that is killed."""
-        whole = psutil.Process(self.process.pid)
-        for one in [*whole.children(recursive=True), whole]:
-            one.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.kill()
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
 
 
 @dataclass
@@ -132,7 +90,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("scan-service")
-    with running(folder / "storage") as storage, _metadata() as metadata:
+    with running(folder / "storage") as storage, metadata_server() as metadata:
         inbox, other = (f"{kind}-{secrets.token_hex(4)}" for kind in ("inbox", "media"))
         for name in (inbox, other):
             storage.bucket(name)
@@ -155,7 +113,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 "GCE_METADATA_HOST": metadata.host,
             },
             folder / "service.log",
-            lambda: _serves(url),
+            lambda: serves(url),
         )
         made = ScanService(url, Unchecked())
         try:
@@ -166,30 +124,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             clamd[0].end()
 
 
-class Unchecked:
-    """Nobody asks who calls, but for the front below."""
-
-    def token(self) -> str:
-        return "t"
-
-
-@contextmanager
-def _metadata() -> Iterator[Web]:
-    with serving(lambda _: as_json({"access_token": "t", "expires_in": 3600})) as web:
-        yield web
-
-
 def _clamd(folder: Path) -> tuple[Process, int]:
     port = free_port()
     command = local.command(port, folder / "clamd")
     return Process(command, {**os.environ}, folder / "clamd.log", lambda: pongs(port)), port
-
-
-def _serves(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", PHOTO, b"\0" * 50 * MIB], ids=len)
@@ -299,13 +237,6 @@ def _speaks_to(service: psutil.Process, clamd: Process) -> bool:
         for process in service.children(recursive=True)
         for one in process.net_connections("tcp")
     )
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_many_at_once_get_each_its_own_verdict(world: World) -> None:
