@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from jwt.utils import base64url_encode
 
 from shared.errors import Unauthenticated, Unavailable
+from shared.identity import tokens
 from shared.identity.keys import read_signing_key
 from shared.identity.tokens import TokenSigner, TokenVerifier
 from shared.ids import derived_id
@@ -299,6 +300,68 @@ def test_a_token_lives_ten_minutes_and_the_clocks_may_differ_a_little() -> None:
     clock.advance(seconds=1)
     with pytest.raises(Unauthenticated):
         verifier.authenticate(GENUINE)
+
+
+class Announced:
+    """Keys that the issuer announces now; each counts how often it verified."""
+
+    def __init__(self) -> None:
+        self.verified = 0
+        self.announces = True
+        self.key = KEY
+
+    def public_key(self, kid: str) -> Any:
+        return self if self.announces and kid == KEY.kid else None
+
+    def verify(self, signature: bytes, signed: bytes) -> None:
+        self.verified += 1
+        self.key.public.verify(signature, signed)
+
+
+def test_a_signature_is_verified_once_and_everything_else_each_time() -> None:
+    clock, keys = Clock(), Announced()
+    verifier = TokenVerifier(keys, ISSUER, clock)
+    assert verifier.authenticate(GENUINE) == verifier.authenticate(GENUINE)
+    assert keys.verified == 1
+    clock.advance(seconds=610)
+    with pytest.raises(Unauthenticated):
+        verifier.authenticate(GENUINE)
+    clock.now = CLOCK.now
+    assert verifier.authenticate(GENUINE)
+    keys.announces = False
+    with pytest.raises(Unauthenticated):
+        verifier.authenticate(GENUINE)
+    assert keys.verified == 1
+
+
+def test_a_verified_token_is_nothing_to_another_key_under_the_same_name() -> None:
+    keys: list[Any] = [Announced()]
+    source = Announced()
+    source.public_key = lambda kid: keys[-1]  # type: ignore[method-assign]
+    verifier = TokenVerifier(source, ISSUER, CLOCK)
+    assert verifier.authenticate(GENUINE)
+    keys.append(Announced())
+    keys[-1].key = OTHER
+    with pytest.raises(Unauthenticated):
+        verifier.authenticate(GENUINE)
+
+
+def test_a_bad_signature_is_remembered_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "_MOST", 2)
+    keys = Announced()
+    verifier = TokenVerifier(keys, ISSUER, CLOCK)
+    assert verifier.authenticate(GENUINE)
+    for _ in range(5):
+        with pytest.raises(Unauthenticated):
+            verifier.authenticate(forged(key=OTHER))
+    assert keys.verified == 6
+    assert verifier.authenticate(GENUINE)
+    assert keys.verified == 6
+    # Two others of ours take its place.
+    for number in range(2):
+        verifier.authenticate(forged(claims={**CLAIMS, "jti": str(number)}))
+    verifier.authenticate(GENUINE)
+    assert keys.verified == 9
 
 
 def test_keys_out_of_reach_are_told_apart_from_a_bad_token() -> None:
