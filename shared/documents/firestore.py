@@ -231,7 +231,7 @@ class FirestoreDocuments:
         message = _Write()
         message.update.name = self._prefix + one.path
         for key, value in {**one.fields, COMMIT_ID: commit_id}.items():
-            message.update.fields[key].CopyFrom(_encode(value))
+            _fill(message.update.fields[key], value)
             message.update_mask.field_paths.append(key)
         message.update_transforms.add(field_path=one.name, increment=_encode(one.step))
         return message
@@ -245,7 +245,7 @@ class FirestoreDocuments:
             message.update.name = name
             fields = write.fields if isinstance(write, Update | Add) else write.data
             for key, value in {**fields, COMMIT_ID: commit_id}.items():
-                message.update.fields[key].CopyFrom(_encode(value))
+                _fill(message.update.fields[key], value)
         if isinstance(write, Create):
             message.current_document.exists = False
         elif isinstance(write, Update | Add):
@@ -276,35 +276,39 @@ def _conflict(error: grpc.RpcError, writes: Sequence[Write]) -> Exception:
 
 def _encode(value: Any) -> Any:
     """A Python value as Firestore's `Value`. Raises TypeError for one that has no such form."""
-    if value is None:
-        return _Value(null_value=0)
-    if isinstance(value, bool):
-        return _Value(boolean_value=value)
+    message = _Value()
+    _fill(message, value)
+    return message
+
+
+def _fill(message: Any, value: Any) -> None:
+    """As `_encode`, into a message where it stands: what is not copied costs nothing."""
     if isinstance(value, str):
-        return _Value(string_value=value)
-    if isinstance(value, int):
-        return _Value(integer_value=value)
-    if isinstance(value, float):
-        return _Value(double_value=value)
-    if isinstance(value, datetime):
+        message.string_value = value
+    elif value is None:
+        message.null_value = 0
+    elif isinstance(value, bool):
+        message.boolean_value = value
+    elif isinstance(value, int):
+        message.integer_value = value
+    elif isinstance(value, datetime):
         since = value - _EPOCH
-        message = _Value()
         message.timestamp_value.seconds = since.days * 86400 + since.seconds
         message.timestamp_value.nanos = since.microseconds * 1000
-        return message
-    if isinstance(value, bytes):
-        return _Value(bytes_value=value)
-    message = _Value()
-    if isinstance(value, Mapping):
+    elif isinstance(value, float):
+        message.double_value = value
+    elif isinstance(value, bytes):
+        message.bytes_value = value
+    elif isinstance(value, Mapping):
         message.map_value.SetInParent()
         for key, item in value.items():
-            message.map_value.fields[key].CopyFrom(_encode(item))
-        return message
-    if isinstance(value, Sequence):
+            _fill(message.map_value.fields[key], item)
+    elif isinstance(value, Sequence):
         message.array_value.SetInParent()
-        message.array_value.values.extend(_encode(check_item(item)) for item in value)
-        return message
-    raise TypeError(f"Firestore has no form for {type(value).__name__}")
+        for item in value:
+            _fill(message.array_value.values.add(), check_item(item))
+    else:
+        raise TypeError(f"Firestore has no form for {type(value).__name__}")
 
 
 def _decode(value: Any) -> Any:

@@ -338,6 +338,20 @@ def test_head_is_get_without_the_body(path: str, status: int) -> None:
     assert abs(int(head.headers["Content-Length"]) - len(get.get_data())) == 0
 
 
+def test_an_answer_that_may_have_no_body_claims_no_length() -> None:
+    """A client that keeps the connection would wait for the body, or read the next answer as it
+    (RFC 9110, 8.6)."""
+    for answer in (
+        call("DELETE", "/x"),
+        call("OPTIONS", "/x"),
+        call("GET", "/x", headers={"If-None-Match": '"v1"'}),
+        call("HEAD", "/x", headers={"If-None-Match": '"v1"'}),
+    ):
+        assert answer.status_code in (204, 304)
+        assert "Content-Length" not in answer.headers
+    assert call("PUT", "/x").headers["Content-Length"] != "0"
+
+
 def test_what_the_client_has_is_not_sent_again() -> None:
     for header in ('"v1"', 'W/"v1"', '"v0", "v1"', "*"):
         answer = call("GET", "/x", headers={"If-None-Match": header})
