@@ -49,4 +49,6 @@ if settings.billing_account:
 if settings.repository:
     delivery = Delivery(settings, apis)
     pulumi.export("workloadIdentityProvider", delivery.provider.name)
-    pulumi.export("deployAccount", delivery.account.email)
+    pulumi.export("deployAccount", delivery.deploy.email)
+    if delivery.preview:
+        pulumi.export("previewAccount", delivery.preview.email)

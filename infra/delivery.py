@@ -1,6 +1,10 @@
-"""Lets the deploy workflow of one GitHub repository act in this project, without any key."""
+"""Lets the workflows of one GitHub repository act in this project, without any key: deploy may
+change it, preview may look at it."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Iterable
 
 import pulumi
 from pulumi_gcp import iam, projects, serviceaccount
@@ -29,13 +33,18 @@ _ROLES = (
     "roles/serviceusage.serviceUsageAdmin",
     "roles/storage.admin",
 )
+# A pull request's branch brings its own program, which nobody has read yet: to tell what would
+# change, the state and the project's number are enough.
+_PREVIEW_ROLES = ("roles/browser",)
 _ISSUER = "https://token.actions.githubusercontent.com"
 
 
 class Delivery(pulumi.ComponentResource):
     def __init__(self, settings: Settings, apis: APIs) -> None:
         super().__init__("snaptask:infra:Delivery", "delivery")
-        environment = "prod" if settings.production else "dev"
+        # GitHub's environments, and who comes in from each.
+        deploying = "prod" if settings.production else "dev"
+        environments = [deploying] if settings.production else [deploying, "preview"]
         pool = iam.WorkloadIdentityPool(
             "pool",
             workload_identity_pool_id="github",
@@ -49,43 +58,51 @@ class Delivery(pulumi.ComponentResource):
             attribute_mapping={
                 "google.subject": "assertion.sub",
                 "attribute.repository": "assertion.repository",
-                "attribute.ref": "assertion.ref",
+                "attribute.environment": "assertion.environment",
             },
             # Without the first half every repository on GitHub could come in; without the second
             # every branch and workflow of ours: an environment asks whom its protection names. A
             # token of a job without one lacks the claim, which refuses it as well.
             attribute_condition=(
                 f'assertion.repository == "{settings.repository}"'
-                f' && assertion.environment == "{environment}"'
+                f" && assertion.environment in {json.dumps(environments)}"
             ),
             oidc=iam.WorkloadIdentityPoolProviderOidcArgs(issuer_uri=_ISSUER),
             opts=apis.options(self, "iam", "sts"),
         )
-        self.account = serviceaccount.Account(
-            "account-deploy",
-            account_id="deploy",
-            description="the deploy workflow",
+        self._pool = pool.name
+        self.deploy = self._admit("deploy", deploying, _ROLES, settings, apis)
+        self.preview: serviceaccount.Account | None = None
+        if not settings.production:
+            self.preview = self._admit("preview", "preview", _PREVIEW_ROLES, settings, apis)
+        self.register_outputs({})
+
+    def _admit(
+        self, name: str, environment: str, roles: Iterable[str], settings: Settings, apis: APIs
+    ) -> serviceaccount.Account:
+        """An account that only jobs of this environment can be."""
+        account = serviceaccount.Account(
+            f"account-{name}",
+            account_id=name,
+            description=f"the {name} workflow",
             opts=apis.options(self, "iam"),
         )
-        who = pool.name.apply(
-            lambda name: (
-                f"principalSet://iam.googleapis.com/{name}/attribute.repository/"
-                f"{settings.repository}"
-            )
-        )
+        jobs = f"attribute.environment/{environment}"
         serviceaccount.IAMMember(
-            "deploy-from-github",
-            service_account_id=self.account.name,
+            f"{name}-from-github",
+            service_account_id=account.name,
             role="roles/iam.workloadIdentityUser",
-            member=who,
+            member=self._pool.apply(
+                lambda pool: f"principalSet://iam.googleapis.com/{pool}/{jobs}"
+            ),
             opts=apis.options(self, "iam", "iamcredentials"),
         )
-        for role in _ROLES:
+        for role in roles:
             projects.IAMMember(
-                f"deploy-{role.rpartition('/')[2]}",
+                f"{name}-{role.rpartition('/')[2]}",
                 project=settings.project,
                 role=role,
-                member=self.account.member,
+                member=account.member,
                 opts=apis.options(self, "iam", "cloudresourcemanager"),
             )
-        self.register_outputs({})
+        return account

@@ -176,7 +176,9 @@ def test_the_board_moves_tasks_by_keyboard(page: Page) -> None:
     page.get_by_role("button", name="Board").click()
     button = page.get_by_role("button", name="Move Paint the fence to Doing")
     button.focus()
-    page.keyboard.press("Enter")
+    # It is shown at once, and told after it.
+    with page.expect_response(lambda answer: answer.request.method == "PATCH"):
+        page.keyboard.press("Enter")
     doing = page.get_by_role("region", name="Doing")
     expect(doing.get_by_role("link", name="Paint the fence")).to_be_visible()
     page.reload()

@@ -398,18 +398,35 @@ MISTAKES = (
     Mistake(
         "every repository may deploy",
         "delivery",
-        "f'assertion.repository == \"{settings.repository}\"'\n                f' && ",
-        "f'",
+        'f\'assertion.repository == "{settings.repository}"\'\n                f" && ',
+        'f"',
         trap="federation",
     ),
     Mistake(
         "every branch may deploy",
         "delivery",
         """
-                f' && assertion.environment == "{environment}"'
+                f" && assertion.environment in {json.dumps(environments)}"
 """,
         "\n",
         trap="federation",
+    ),
+    Mistake(
+        "a pull request may deploy",
+        "delivery",
+        'self._admit("deploy", deploying,',
+        'self._admit("deploy", environments[-1],',
+        trap="federation",
+    ),
+    Mistake(
+        "a pull request may see production's state",
+        "delivery",
+        "        environments = [deploying] if settings.production else [",
+        "        environments = [",
+        trap="federation",
+    ),
+    Mistake(
+        "a preview may change things", "delivery", '"preview", _PREVIEW_ROLES', '"preview", _ROLES'
     ),
     Mistake(
         "an alert on a metric that nobody makes",

@@ -6,6 +6,7 @@ of creation is part of it: what is made before what it needs fails at the first 
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -39,7 +40,8 @@ _APIS = {
     "storage": ("storage",),
 }
 _ACCOUNT = re.compile(r"serviceAccount:[a-z0-9-]+@[a-z0-9.-]+\.iam\.gserviceaccount\.com")
-_ROLE = re.compile(r"roles/[a-z][A-Za-z0-9]*(\.[A-Za-z0-9]+)+")
+# Owner, editor and viewer are of all services at once; browser reads the project's name and number.
+_ROLE = re.compile(r"roles/(browser|[a-z][A-Za-z0-9]*(\.[A-Za-z0-9]+)+)")
 _RUNTIMES = {"python312", "python313", "python314"}
 _DATA = re.compile(r"roles/(storage|datastore|secretmanager|firebase)\.")
 _EVERYBODY = ("allUsers", "allAuthenticatedUsers")
@@ -409,20 +411,33 @@ def asks_agents_of_services_that_are_on(recording: Recording) -> Iterator[str]:
 
 
 def admits_one_repository(recording: Recording) -> Iterator[str]:
-    """Without its condition every repository on GitHub could deploy, or every branch of ours."""
+    """Without its condition every repository on GitHub could deploy, or every branch of ours; and
+    a pull request's own program looks, and changes nothing."""
     production = recording.config["snaptask:production"] == "true"
+    let_in = {"deploy": "prod"} if production else {"deploy": "dev", "preview": "preview"}
     wanted = (
         f'assertion.repository == "{recording.config.get("snaptask:repository")}"'
-        f' && assertion.environment == "{"prod" if production else "dev"}"'
+        f" && assertion.environment in {json.dumps([*let_in.values()])}"
     )
     for one in recording.of("iam", "WorkloadIdentityPoolProvider"):
         if one.inputs.get("attributeCondition") != wanted:
             yield one.name
+        if one.inputs["attributeMapping"].get("attribute.environment") != "assertion.environment":
+            yield f"{one.name}: mapping"
         if (
             one.inputs.get("oidc", {}).get("issuerUri")
             != "https://token.actions.githubusercontent.com"
         ):
             yield f"{one.name}: issuer"
+    for one in members(recording):
+        member = str(one.inputs["member"])
+        if one.inputs.get("role") == "roles/iam.workloadIdentityUser":
+            account = str(one.inputs["serviceAccountId"]).rpartition("/")[2].partition("@")[0]
+            if member.rpartition("/attribute.environment/")[2] != let_in.get(account):
+                yield f"{one.name}: {member} is {account}"
+        preview = member.startswith(f"serviceAccount:preview@{recording.config['gcp:project']}")
+        if preview and one.inputs.get("role") != "roles/browser":
+            yield f"{one.name}: a preview needs no {one.inputs.get('role')}"
 
 
 def names_what_can_exist(recording: Recording) -> Iterator[str]:

@@ -11,6 +11,7 @@ DEV: Config = {
     "gcp:region": "europe-west1",
     "snaptask:production": "false",
     "snaptask:publicInvocation": "true",
+    "snaptask:repository": "acme/tasks",
     "snaptask:origins": json.dumps(["https://app.example.com"]),
     "snaptask:environment": json.dumps(
         {"MAIL_FROM": "snaptask@example.com", "SMTP_HOST": "smtp.example.com", "SCANNER": "off"}
@@ -23,7 +24,6 @@ PROD: Config = {
     "snaptask:alertEmail": "ops@example.com",
     "snaptask:domain": "tasks.example.com",
     "snaptask:billingAccount": "012345-6789AB-CDEF01",
-    "snaptask:repository": "acme/tasks",
     "snaptask:minInstances": json.dumps({"auth": 1}),
     "snaptask:backupDays": "30",
 }

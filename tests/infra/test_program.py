@@ -21,6 +21,9 @@ from tests.infra.stacks import DEV, PROD, STACKS
 
 pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("infra")]
 
+# The accounts of GitHub's workflows, beside the system's own.
+_DELIVERY = ("deploy-", "preview-")
+
 
 @cache
 def of(stack: str) -> Recording:
@@ -66,18 +69,25 @@ def test_without_the_flag_nobody_is_let_in() -> None:
     assert rules.findings(closed) == []
 
 
+def test_without_a_repository_nobody_comes_in_from_github() -> None:
+    alone = recorded({key: value for key, value in DEV.items() if key != "snaptask:repository"})
+    assert alone.error == ""
+    assert not [one for one in alone.resources if "Workload" in one.type]
+    assert not [one for one in members(alone) if one.name.startswith(_DELIVERY)]
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_grants_are_those_of_the_list(stack: str) -> None:
-    """docs/grants.md is that list; the deploy workflow's own account is described beside it."""
+    """docs/grants.md is that list; the workflows' own accounts are described beside it."""
     told = {
         (one.inputs["role"], _who(str(one.inputs["member"])))
         for one in members(of(stack))
-        if "deploy" not in one.name
+        if not one.name.startswith(_DELIVERY)
     }
     # The app's files are there with a domain only.
     wanted = [one for one in grants() if one.on != "web" or "snaptask:domain" in STACKS[stack]]
     assert told == {(one.role, one.who) for one in wanted}
-    count = [one for one in members(of(stack)) if "deploy" not in one.name]
+    count = [one for one in members(of(stack)) if not one.name.startswith(_DELIVERY)]
     assert len(count) == len(wanted)
 
 
