@@ -21,10 +21,13 @@ from tests.infra.stacks import PROD
 
 pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("infra")]
 MISTAKES = (*mistakes.MISTAKES, *app_mistakes.MISTAKES)
+_TRIAL = {**PROD, "snaptask:production": "false"}
 # What of a mistake shows only in a stack of another kind.
 _CONFIGS: Mapping[str, Mapping[str, str]] = {
     "everybody may call although the flag is off": {**PROD, "snaptask:publicInvocation": "false"},
-    "the database stays behind": {**PROD, "snaptask:production": "false"},
+    "the database stays behind": _TRIAL,
+    "a pull request may deploy": _TRIAL,
+    "a preview may change things": _TRIAL,
 }
 
 
