@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emulators import official, scanner
 from emulators.gateway.app import WEB
-from emulators.plan import HOST, ROOT, Plan, python
+from emulators.plan import HOST, OIDC_CLIENT, OIDC_SECRET, ROOT, Plan, python
 from infra.declaration import DECLARATION, Function
 
 
@@ -60,6 +60,8 @@ def _platform(plan: Plan) -> list[str]:
     command += [f"--smtp-port={plan.ports['smtp']}"]
     command += [f"--data={plan.data / 'platform'}", f"--project={plan.project}"]
     command += [f"--pubsub={plan.address('pubsub')}"]
+    command += [f"--client={OIDC_CLIENT}", f"--client-secret={OIDC_SECRET}"]
+    command += [f"--redirect={origin}/signed-in" for origin in plan.origins]
     return command + [f"--function={f.name}={plan.url(f.name)}" for f in DECLARATION.functions]
 
 

@@ -19,7 +19,7 @@ from google.cloud.storage import Bucket as StorageBucket
 from google.cloud.storage import Client
 from google.oauth2.credentials import Credentials
 
-from emulators.plan import Plan
+from emulators.plan import OIDC_SECRET, Plan
 from emulators.platform import topics
 from emulators.redrive import redrive
 from infra.declaration import DECLARATION, Bucket, Secret
@@ -110,6 +110,8 @@ def _make_secret(client: SecretManagerServiceClient, plan: Plan, declared: Secre
 
 
 def _payload(declared: Secret) -> bytes:
+    if declared.name == "oidc-client":
+        return OIDC_SECRET.encode()
     if declared.kind == "given":
         return b"the mail sink asks for none"
     if declared.kind == "random32":

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from emulators.platform.files import InUse
+from emulators.platform.issuer import Client
 from emulators.platform.service import Options, serving
 from infra.declaration import DECLARATION
 
@@ -34,6 +35,11 @@ def parse(arguments: list[str]) -> Options:
         metavar="NAME=URL",
         help="where a declared function serves",
     )
+    parser.add_argument("--client", default="", help="id of who may ask the issuer of identities")
+    parser.add_argument("--client-secret", default="")
+    parser.add_argument(
+        "--redirect", action="append", default=[], help="where people are sent back to"
+    )
     parser.add_argument("--admin", action="store_true", help="serve /_emulator's switches")
     given = parser.parse_args(arguments)
     return Options(
@@ -46,6 +52,7 @@ def parse(arguments: list[str]) -> Options:
         secrets_port=given.secrets_port,
         smtp_port=given.smtp_port,
         admin=given.admin,
+        client=Client(given.client, given.client_secret, tuple(given.redirect)),
     )
 
 

@@ -109,6 +109,10 @@ class Identity:
             raise UnknownAccount(email)
         return self._kept_key(email)
 
+    def people_key(self) -> Key:
+        """Of the issuer of people's identities, which is not that of functions'."""
+        return self._kept_key("people")
+
     def issuer_keys(self) -> list[dict[str, Any]]:
         return [self._issuer.jwk()]
 

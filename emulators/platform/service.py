@@ -15,6 +15,7 @@ from emulators.platform import files
 from emulators.platform.admin import Admin
 from emulators.platform.deliveries import LEASE, Deliveries, routes
 from emulators.platform.identity import Identity
+from emulators.platform.issuer import NOBODY, Client, Issuer
 from emulators.platform.mailbox import Mailbox
 from emulators.platform.metadata import Certificates, IAMCredentials, MetadataServer
 from emulators.platform.scheduler import Scheduler
@@ -40,6 +41,8 @@ class Options:
     secrets_port: int = 0
     smtp_port: int = 0
     admin: bool = False
+    client: Client = NOBODY
+    """Who may ask the local issuer; nobody, unless given."""
     lease: int = LEASE
     declaration: Declaration = DECLARATION
 
@@ -117,7 +120,16 @@ async def _smtp(options: Options, mailbox: Mailbox) -> AsyncIterator[str]:
 @asynccontextmanager
 async def _http(options: Options, identity: Identity, admin: Admin) -> AsyncIterator[str]:
     application = web.Application()
-    for part in (MetadataServer(identity), IAMCredentials(identity), Certificates(identity), admin):
+    url = ""
+    issuer = Issuer(identity, options.client, lambda: f"{url}/issuer")
+    parts = (
+        MetadataServer(identity),
+        IAMCredentials(identity),
+        Certificates(identity),
+        issuer,
+        admin,
+    )
+    for part in parts:
         application.add_routes(part.routes())
     runner = web.AppRunner(
         application, access_log=None, keepalive_timeout=_KEEP_ALIVE, shutdown_timeout=_GRACE
@@ -127,6 +139,7 @@ async def _http(options: Options, identity: Identity, admin: Admin) -> AsyncIter
         site = web.TCPSite(runner, options.host, options.port)
         await site.start()
         port = runner.addresses[0][1]
-        yield f"http://{options.host}:{port}"
+        url = f"http://{options.host}:{port}"
+        yield url
     finally:
         await runner.cleanup()
