@@ -12,7 +12,16 @@ from pathlib import Path
 
 # All of them are the app's one page, which looks at the path itself. The braces mean the same to
 # aiohttp and to a URL map: one segment.
-PLACES = ("/", "/tasks/{id}", "/join/{token}", "/media", "/media/{id}", "/trash", "/account")
+PLACES = (
+    "/",
+    "/tasks/{id}",
+    "/join/{token}",
+    "/media",
+    "/media/{id}",
+    "/trash",
+    "/account",
+    "/signed-in",
+)
 PAGE = "index.html"
 # The build puts a hash of its content into an asset's name.
 ASSETS = "assets/"

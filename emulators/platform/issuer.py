@@ -34,10 +34,16 @@ _MOST = 1000
 _ADDRESS = re.compile(r"[^@\s]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+", re.IGNORECASE)
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
+_STYLE = """
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+main { max-width: 24rem; margin: 10vh auto; padding: 0 1rem; overflow-wrap: anywhere; }
+input[type=email] { width: 100%; box-sizing: border-box; }
+input, button { font: inherit; padding: 0.4rem 0.8rem; }
+"""
 _PAGE = """<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light dark"><title>Local ID</title></head>
+<title>Local ID</title><style>{style}</style></head>
 <body><main><h1>Local ID</h1>{content}</main></body></html>
 """
 _FORM = """<p>{client} wants to know who you are. Here you are whoever you say.</p>
@@ -251,13 +257,15 @@ def _sent(redirect_uri: str, answer: Mapping[str, str]) -> web.Response:
 
 
 def _shown(status: int, content: str) -> web.Response:
+    style = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    # No form-action: browsers hold the redirect after the form to it as well.
+    policy = f"default-src 'none'; style-src 'sha256-{style}'; frame-ancestors 'none'"
     headers = {
-        # No form-action: browsers hold the redirect after the form to it as well.
-        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+        "Content-Security-Policy": policy,
         "Cache-Control": "no-store",
         "Referrer-Policy": "no-referrer",
     }
-    text = _PAGE.format(content=content)
+    text = _PAGE.format(style=_STYLE, content=content)
     return web.Response(status=status, text=text, content_type="text/html", headers=headers)
 
 

@@ -9,7 +9,8 @@ import { isWorthAnother, Problem } from "./api/problem";
 import styles from "./app.module.css";
 import { Entrance } from "./session/entrance";
 import { linkIn, LinkPage } from "./session/link";
-import { logout, onSession, resume, sessionState, watchOtherTabs } from "./session/session";
+import { begin } from "./session/provider";
+import { logout, onSession, sessionState, watchOtherTabs } from "./session/session";
 import { TasksPage } from "./tasks/tasks-page";
 import { Notices, tell } from "./ui/notices";
 import { clear, continueSaved, lay } from "./uploads/queue";
@@ -42,8 +43,15 @@ export function App() {
     return () => removeEventListener("hashchange", look);
   }, []);
   const [isStuck, setStuck] = useState(false);
-  const begin = () => void resume().catch(() => setStuck(true));
-  useEffect(begin, []);
+  const [said, setSaid] = useState("");
+  const start = () => void begin().then(setSaid, () => setStuck(true));
+  useEffect(start, []);
+  useEffect(() => {
+    if (!said || state !== "in") return;
+    tell(said);
+    // The page of the account was there before what was linked.
+    void queries.invalidateQueries({ queryKey: ["ways"] });
+  }, [said, state]);
   useEffect(() => {
     if (state !== "out") return;
     // Whoever signs in next sees nothing of who was here before.
@@ -52,9 +60,9 @@ export function App() {
   }, [state]);
   return (
     <QueryClientProvider client={queries}>
-      {link ? <LinkPage key={link.token} link={link} /> : state === "out" ? <Entrance /> : null}
+      {link ? <LinkPage key={link.token} link={link} /> : state === "out" ? <Entrance key={said} said={said} /> : null}
       {!link && state === "in" ? <House /> : null}
-      {!link && state === "unknown" && isStuck ? <Stuck again={() => { setStuck(false); begin(); }} /> : null}
+      {!link && state === "unknown" && isStuck ? <Stuck again={() => { setStuck(false); start(); }} /> : null}
       <Notices />
     </QueryClientProvider>
   );

@@ -10,9 +10,13 @@ import { Failed } from "../ui/failed";
 import { ask } from "../ui/ask";
 import { textOf } from "../ui/form";
 import { tell, tellProblem } from "../ui/notices";
+import { FirstPassword, useWays, Ways } from "./ways";
+import { Whose } from "./whose";
 
 export default function AccountPage() {
   const me = useMe().data;
+  const email = me?.email ?? "";
+  const hasPassword = useWays().data?.hasPassword ?? true;
   return (
     <>
       <h1>Account</h1>
@@ -21,15 +25,21 @@ export default function AccountPage() {
           <h2>You</h2>
           <p>{me?.email} {me?.emailVerified ? null : <span className="small">(not confirmed yet: open the link in your mail)</span>}</p>
           {me ? <NameForm key={me.name} name={me.name} /> : null}
-          <PasswordForm email={me?.email ?? ""} />
+          {hasPassword ? <PasswordForm email={email} /> : (
+            <>
+              <h2>Password</h2>
+              <FirstPassword email={email} why="You have none: you sign in by another way. With a password you could link and unlink such ways." />
+            </>
+          )}
         </div>
         <div className={styles.panel}>
+          <Ways email={email} />
           <Sessions />
         </div>
         <div className={styles.panel}>
           <h2>Your data</h2>
           <Export />
-          <EraseForm email={me?.email ?? ""} />
+          {hasPassword ? <EraseForm email={email} /> : <p className="small">To erase the account, set a password first.</p>}
         </div>
       </div>
     </>
@@ -55,11 +65,6 @@ function NameForm({ name }: { name: string }) {
       <button type="submit" className="plain">Save the name</button>
     </form>
   );
-}
-
-/** For the browser's password manager. */
-function Whose({ email }: { email: string }) {
-  return <input type="email" autoComplete="username" value={email} readOnly hidden />;
 }
 
 function PasswordForm({ email }: { email: string }) {

@@ -19,6 +19,10 @@ export type Picture = Schemas["Picture"];
 export type Medium = Schemas["MediaView"];
 export type MediumDetail = Schemas["MediaDetail"];
 export type Session = Schemas["SessionView"];
+export type Provider = Schemas["ProviderView"];
+export type SignInStart = Schemas["SignInStart"];
+export type Identity = Schemas["IdentityView"];
+export type WaysIn = Schemas["WaysIn"];
 export type UploadRequest = Schemas["UploadRequest"];
 export type User = Schemas["UserView"];
 

@@ -6,15 +6,21 @@ import { api, body } from "../api/client";
 import { Problem } from "../api/problem";
 import { textOf } from "../ui/form";
 import styles from "./entrance.module.css";
+import { Others } from "./others";
 import { login } from "./session";
 
 type Way = "in" | "up" | "reset";
+interface Words {
+  text: string;
+  isBad: boolean;
+}
 const TITLES: Record<Way, string> = { in: "Sign in", up: "Sign up", reset: "Send a link" };
 
-export function Entrance() {
+/** `said` is about how one came here. */
+export function Entrance({ said }: { said: string }) {
   const [way, setWay] = useState<Way>("in");
   const [busy, setBusy] = useState(false);
-  const [words, setWords] = useState<{ text: string; isBad: boolean } | null>(null);
+  const [words, setWords] = useState<Words | null>(said ? { text: said, isBad: true } : null);
 
   async function submit(event: SyntheticEvent<HTMLFormElement>) {
     event.preventDefault();
@@ -55,6 +61,7 @@ export function Entrance() {
         )}
         {words ? <p role="alert" className={words.isBad ? "error" : ""}>{words.text}</p> : null}
         <button type="submit" disabled={busy}>{TITLES[way]}</button>
+        {way === "reset" ? null : <Others />}
         <div className={styles.ways}>
           {(["in", "up", "reset"] as const).filter((one) => one !== way).map((one) => (
             <button key={one} type="button" className="quiet" onClick={() => { setWay(one); setWords(null); }}>
@@ -67,7 +74,7 @@ export function Entrance() {
   );
 }
 
-function refusal(error: unknown, way: Way): { text: string; isBad: boolean } {
+function refusal(error: unknown, way: Way): Words {
   if (!(error instanceof Problem)) return { text: "The server cannot be reached.", isBad: true };
   if (way === "up" && error.status === 403) {
     return { text: "Open the link in your mail, then sign in.", isBad: false };

@@ -46,8 +46,17 @@ export async function resume(): Promise<void> {
   else become("out");
 }
 
-export async function login(email: string, password: string): Promise<void> {
-  const given = await alone(() => post("/api/auth/login", COOKIE, { email, password }));
+export function login(email: string, password: string): Promise<void> {
+  return enter("/api/auth/login", { email, password });
+}
+
+/** With what another issuer gave (provider.ts). */
+export function loginBy(word: { code: string; proof: string }): Promise<void> {
+  return enter("/api/auth/provider", word);
+}
+
+async function enter(path: string, body: object): Promise<void> {
+  const given = await alone(() => post(path, COOKIE, body));
   access = ((await given.json()) as { accessToken: string }).accessToken;
   localStorage.setItem(MARK, crypto.randomUUID());
   become("in");
