@@ -22,6 +22,7 @@ from infra.delivery import Delivery
 from infra.edge import Edge
 from infra.messaging import Subscriptions, Topics
 from infra.observability import Observability
+from infra.scanner import Scanner
 from infra.schedules import Schedules
 from infra.secret_store import Secrets
 from infra.settings import read
@@ -35,7 +36,8 @@ buckets = Buckets(settings, apis, accounts)
 database = Database(settings, apis)
 secrets = Secrets(settings, apis, accounts)
 topics = Topics(settings, apis, accounts)
-functions = Functions(settings, apis, accounts, buckets)
+scanner = Scanner(settings, apis, accounts, buckets) if settings.scanner_image else None
+functions = Functions(settings, apis, accounts, buckets, scanner)
 Subscriptions(apis, accounts, topics, functions)
 Schedules(settings, apis, accounts, functions)
 observability = Observability(settings, apis, functions)

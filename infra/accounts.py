@@ -18,6 +18,7 @@ _OTHERS = {
     "pusher": "delivers messages of our topics",
     "scheduler": "calls scheduled jobs",
 }
+_SCANNERS = {"scanner": "runs the scan service", "mirror": "keeps the mirror of signatures"}
 
 
 class Accounts(pulumi.ComponentResource):
@@ -26,6 +27,7 @@ class Accounts(pulumi.ComponentResource):
         self._settings = settings
         self._apis = apis
         functions = {account_id(one.name): f"runs {one.name}" for one in DECLARATION.functions}
+        scanners = _SCANNERS if settings.scanner_image else {}
         self.of = {
             name: serviceaccount.Account(
                 f"account-{name}",
@@ -33,7 +35,7 @@ class Accounts(pulumi.ComponentResource):
                 description=description,
                 opts=apis.options(self, "iam"),
             )
-            for name, description in {**functions, **_OTHERS}.items()
+            for name, description in {**functions, **_OTHERS, **scanners}.items()
         }
         self._agents = self._make_agents()
         self.grants = {

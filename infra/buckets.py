@@ -31,6 +31,7 @@ class Buckets(pulumi.ComponentResource):
             )
             for name, bucket in self.of.items()
             for grant in grants_on("bucket", name)
+            if not grant.setting or grant.who in accounts.of
         ]
         self.sources = storage.Bucket(
             "bucket-sources",

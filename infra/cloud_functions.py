@@ -11,6 +11,7 @@ from infra.buckets import Buckets
 from infra.declaration import DECLARATION, Function
 from infra.environment import account_id, environment
 from infra.grants import Grant, grants_on
+from infra.scanner import Scanner
 from infra.settings import Settings
 from tools.bundle import bundle
 
@@ -21,13 +22,20 @@ FINALIZED = "google.cloud.storage.object.v1.finalized"
 
 class Functions(pulumi.ComponentResource):
     def __init__(
-        self, settings: Settings, apis: APIs, accounts: Accounts, buckets: Buckets
+        self,
+        settings: Settings,
+        apis: APIs,
+        accounts: Accounts,
+        buckets: Buckets,
+        scanner: Scanner | None,
     ) -> None:
         super().__init__("snaptask:infra:Functions", "functions")
         self._settings = settings
         self._apis = apis
         self._accounts = accounts
         self._buckets = buckets
+        self._scanner = scanner
+        self._made = {"SCANNER": scanner.uri} if scanner else {}
         self.of = {one.name: self._function(one) for one in DECLARATION.functions}
         self.invokers = {
             (one.name, grant.who): self._invoker(one, grant)
@@ -87,7 +95,7 @@ class Functions(pulumi.ComponentResource):
             timeout_seconds=declared.timeout,
             min_instance_count=least,
             max_instance_count=declared.max_instances,
-            environment_variables=environment(declared, self._settings),
+            environment_variables=environment(declared, self._settings, self._made),
             # Behind a load balancer nobody walks round its rate limits.
             ingress_settings=("ALLOW_INTERNAL_AND_GCLB" if self._settings.domain else "ALLOW_ALL"),
             all_traffic_on_latest_revision=True,
@@ -121,6 +129,8 @@ class Functions(pulumi.ComponentResource):
                 granted["agent:storage", "roles/pubsub.publisher"],
                 granted["trigger", "roles/eventarc.eventReceiver"],
             ]
+        if "SCANNER" in declared.env and self._scanner:
+            found.append(self._scanner.invoker)
         return found
 
     def _invoker(self, declared: Function, grant: Grant) -> cloudrunv2.ServiceIamMember:

@@ -6,6 +6,7 @@ Imports nothing of Pulumi, so that a test can start every function's settings wi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from infra.declaration import DECLARATION, Function, bucket_name
 from infra.settings import Settings, SettingsError
@@ -19,6 +20,7 @@ TOPICS = {
 }
 # Nobody but the operator knows them.
 OPERATORS = frozenset({"MAIL_FROM", "SMTP_HOST", "SCANNER"})
+T = TypeVar("T")
 # A password alone, without a second factor (NIST SP 800-63B).
 _PASSWORD_FLOOR = "15"  # noqa: S105
 
@@ -32,10 +34,18 @@ def account_email(function: str, project: str) -> str:
     return f"{account_id(function)}@{project}.iam.gserviceaccount.com"
 
 
-def environment(function: Function, settings: Settings) -> dict[str, str]:
-    """Raises SettingsError when the operator has to give a value and gave none. A name without
-    any value is left out: the function's own default holds, and a test starts its settings."""
-    known = _values(function, settings)
+def environment(
+    function: Function, settings: Settings, made: Mapping[str, T] | None = None
+) -> dict[str, str | T]:
+    """`made` are values that stand only once something else does, in place of the operator's.
+    Raises SettingsError when he has to give a value and gave none, or one that is made. A name
+    without any value is left out: the function's own default holds, and a test starts its
+    settings."""
+    made = made or {}
+    twice = sorted(made.keys() & settings.environment.keys())
+    if twice:
+        raise SettingsError(f"snaptask:environment: {', '.join(twice)} is made by the program")
+    known: dict[str, str | T] = {**_values(function, settings), **made}
     wanted = [name for name in function.env if name in known and name not in LOCAL_ONLY]
     missing = [name for name in function.env if name in OPERATORS and name not in known]
     if missing:

@@ -13,13 +13,14 @@ from typing import Literal
 from infra.declaration import DECLARATION, Declaration, Function
 from infra.environment import TOPICS, account_id
 
-Kind = Literal["project", "bucket", "secret", "topic", "subscription", "service", "account"]
+Kind = Literal["project", "bucket", "secret", "topic", "subscription", "service", "job", "account"]
 DATABASE = "(default)"
 
 
 @dataclass(frozen=True)
 class Grant:
-    """`who` is the id of an account of ours, or `agent:<service>` for one of Google's own."""
+    """`who` is the id of an account of ours, or `agent:<service>` for one of Google's own. With
+    a `setting` it is made only where that is set."""
 
     who: str
     role: str
@@ -27,6 +28,7 @@ class Grant:
     on: str
     why: str
     condition: str = ""
+    setting: str = ""
 
 
 # What a function does with a bucket. A signed URL can do what its signer can, no more.
@@ -48,6 +50,13 @@ _PUBLISHES = {
     "snaptask-redrive": "drives an upload again that stands without an end",
     "snaptask-dead-letters": "puts away an event that grows too old: a trigger has no dead letter",
 }
+_SCANNER: tuple[tuple[str, str, Kind, str, str], ...] = (
+    ("scanner", "roles/storage.objectViewer", "bucket", "inbox", "reads what it is asked about"),
+    ("scanner", "roles/storage.objectViewer", "bucket", "signatures", "takes signatures"),
+    ("mirror", "roles/storage.objectUser", "bucket", "signatures", "keeps the mirror of ClamAV's"),
+    (account_id("thumbnails"), "roles/run.invoker", "service", "scanner", "asks for a verdict"),
+    ("scheduler", "roles/run.invoker", "job", "signatures", "says that it is time"),
+)
 _CONDITION = 'resource.name == "projects/{project}/databases/(default)"'
 
 
@@ -56,6 +65,7 @@ def grants(declared: Declaration = DECLARATION) -> tuple[Grant, ...]:
         *_of_google(declared),
         *(one for function in declared.functions for one in _of_function(function, declared)),
         *_of_callers(declared),
+        *_of_scanner(),
         *_of_visitors(),
     )
 
@@ -146,7 +156,14 @@ def _of_callers(declared: Declaration) -> Iterator[Grant]:
 
 def _of_visitors() -> Iterator[Grant]:
     why = "loads the app's files by their names; there is no list of them (with domain and flag)"
-    yield Grant("allUsers", "roles/storage.legacyObjectReader", "bucket", "web", why)
+    role = "roles/storage.legacyObjectReader"
+    yield Grant("allUsers", role, "bucket", "web", why, setting="domain")
+
+
+def _of_scanner() -> Iterator[Grant]:
+    for who, role, kind, on, why in _SCANNER:
+        told = f"{why} (only with scannerImage)"
+        yield Grant(who, role, kind, on, told, setting="scannerImage")
 
 
 def table() -> str:

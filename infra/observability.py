@@ -193,6 +193,9 @@ class Observability(pulumi.ComponentResource):
         outbox, scan = _own("snaptask_outbox_seconds"), _own("snaptask_scan_seconds")
         self._above("outbox", outbox, UNPUBLISHED, "ALIGN_PERCENTILE_99")
         self._above("stuck-scan", scan, UNSCANNED, "ALIGN_PERCENTILE_99")
+        if self._settings.scanner_image:
+            old = _own("snaptask_old_signatures")
+            self._above("old-signatures", old, 0, "ALIGN_DELTA", "WARNING")
 
     def _above(
         self, name: str, where: str, limit: float, aligner: str, severity: str = "ERROR"

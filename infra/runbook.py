@@ -109,11 +109,26 @@ ALERTS: Mapping[str, Entry] = {
         "A medium stays in scanning: the scanner does not answer, or thumbnails fails with it. Its"
         " owner sees it as on its way. It recovers alone once the cause is gone: Eventarc tries"
         " again for a day, the reconciler tells the event again every hour.",
-        "whether clamd answers (`SCANNER`), its memory and signatures; the lines of thumbnails.",
+        "whether clamd answers (`SCANNER`), its memory and signatures; the lines of thumbnails, and"
+        " with `snaptask:scannerImage` those of the service scanner: 403 is a missing grant.",
         (
             _lines('resource.labels.service_name="thumbnails" severity>=WARNING'),
             _RECONCILE,
             f"{_RECONCILE} --repair",
+        ),
+    ),
+    "old-signatures": Entry(
+        "The virus scanner's signatures are older than three days",
+        "What is scanned is scanned with old signatures: newer viruses pass. ClamAV publishes once"
+        " a day; the job signatures fetches twice a day and instances take it within minutes, so"
+        " some of these runs failed, or an instance cannot read the mirror.",
+        "the last runs of the job and what freshclam said: 429 is ClamAV's own limit and passes"
+        " within a day, anything else does not; then the lines of the service scanner.",
+        (
+            "gcloud run jobs executions list --job=signatures --region=$REGION --project=$PROJECT",
+            _lines('resource.type="cloud_run_job" resource.labels.job_name="signatures"'),
+            _lines('resource.labels.service_name="scanner" severity>=WARNING'),
+            "gcloud run jobs execute signatures --region=$REGION --project=$PROJECT --wait",
         ),
     ),
     "stuck": Entry(

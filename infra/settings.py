@@ -21,6 +21,11 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _BILLING = re.compile(r"[0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
+# With a tag or digest of its own: under a name that stays the same no new image is deployed.
+_IMAGE = re.compile(
+    r"[a-z0-9.-]+(?:/[a-z0-9._-]+)+(?::(?!latest$)[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+    r"|@sha256:[0-9a-f]{64})"
+)
 
 
 class SettingsError(Exception):
@@ -50,6 +55,8 @@ class Settings:
     currency: str = "USD"
     repository: str = ""
     """`owner/name` on GitHub: with it, its deploy workflow may act in this project."""
+    scanner_image: str = ""
+    """With it, a scan service is made of this image, and thumbnails asks it."""
     min_instances: Mapping[str, int] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     """Values that only the operator knows, such as a mail server's name."""
@@ -136,6 +143,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "monthly_budget": _whole(1, 10_000_000),
     "currency": _like(_CURRENCY, "three capital letters"),
     "repository": _like(_REPOSITORY, "owner/name"),
+    "scanner_image": _like(_IMAGE, "an image with a tag (not latest) or digest"),
     "min_instances": _instances,
     "environment": _texts,
     "backup_days": _whole(1, 98),

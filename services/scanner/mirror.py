@@ -7,13 +7,16 @@ file, and the job still fails then: signatures that grow old are told of by who 
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+from shared.errors import Unavailable
 from shared.media.cloud_storage import CloudStorageObjects
 from shared.media.signatures import Signatures
 from shared.settings import SignatureSettings
@@ -21,17 +24,37 @@ from shared.settings import SignatureSettings
 HERE = Path(__file__).parent
 # Seconds. The first run takes everything, 240 MB, and loads it once; later ones take one.
 _PATIENCE = 900.0
+# Seconds: the first run comes with its grants, which take minutes to be known everywhere.
+_WAIT = 600.0
+_AGAIN = 10.0
 _log = logging.getLogger(__name__)
 
 
+def fetch(signatures: Signatures, wait: float) -> None:
+    """Raises Unavailable when the mirror was out of reach for `wait` seconds."""
+    end = time.monotonic() + wait
+    while True:
+        try:
+            signatures.fetch()
+            return
+        except Unavailable as error:
+            if time.monotonic() + _AGAIN > end:
+                raise
+            _log.warning("%s: once more in %d s", error, _AGAIN)
+        time.sleep(_AGAIN)
+
+
 def main(arguments: list[str]) -> int:
-    """`arguments` go to freshclam; those here hold unless they say otherwise."""
+    """What is no option of ours is freshclam's, and in place of our configuration."""
+    parser = argparse.ArgumentParser(prog="python -m services.scanner.mirror", description=__doc__)
+    parser.add_argument("--wait", type=float, default=_WAIT, help="seconds for the mirror")
+    given, others = parser.parse_known_args(arguments)
     settings = SignatureSettings.read(os.environ)
     objects = CloudStorageObjects(settings.google_cloud_project, settings.storage_endpoint)
-    configuration = arguments or [f"--config-file={HERE / 'freshclam.conf'}"]
+    configuration = others or [f"--config-file={HERE / 'freshclam.conf'}"]
     with tempfile.TemporaryDirectory(prefix="mirror-") as folder:
         signatures = Signatures(objects, settings.signatures_bucket, Path(folder))
-        signatures.fetch()
+        fetch(signatures, given.wait)
         command = ["freshclam", "--stdout", f"--datadir={folder}", *configuration]
         status = subprocess.run(command, timeout=_PATIENCE, check=False).returncode
         _log.warning("freshclam ended with %d; published: %s", status, signatures.publish())

@@ -506,8 +506,8 @@ MISTAKES = (
     Mistake(
         "a secret as environment",
         "cloud_functions",
-        "            environment_variables=environment(declared, self._settings),\n",
-        "            environment_variables=environment(declared, self._settings),\n"
+        "            environment_variables=environment(declared, self._settings, self._made),\n",
+        "            environment_variables=environment(declared, self._settings, self._made),\n"
         "            secret_environment_variables=[\n"
         "                cloudfunctionsv2.FunctionServiceConfigSecretEnvironmentVariableArgs(\n"
         '                    key="KEY", project_id="p", secret="signing-key", version="latest"\n'

@@ -48,6 +48,8 @@ def answered(
     if kind == "gcp:cloudfunctionsv2/function:Function":
         config = {**(inputs.get("serviceConfig") or {}), "uri": f"https://{name}-abc.a.run.app"}
         return name, {"name": inputs.get("name", name), "serviceConfig": config}
+    if kind == "gcp:cloudrunv2/service:Service":
+        return name, {"uri": f"https://{name}-abc.a.run.app"}
     if kind == "gcp:pubsub/topic:Topic":
         return f"projects/{project}/topics/{inputs.get('name')}", {}
     if kind == "gcp:iam/workloadIdentityPool:WorkloadIdentityPool":

@@ -21,6 +21,7 @@ from tests.infra.deliveries import (
     keeps_time,
 )
 from tests.infra.recordings import Recording, Resource, granted, members, uri_of
+from tests.infra.scanning import scans_by_a_service_of_its_own
 from tests.infra.site import serves_the_app
 
 Rule = Callable[[Recording], Iterator[str]]
@@ -44,6 +45,8 @@ _ACCOUNT = re.compile(r"serviceAccount:[a-z0-9-]+@[a-z0-9.-]+\.iam\.gserviceacco
 _ROLE = re.compile(r"roles/(browser|[a-z][A-Za-z0-9]*(\.[A-Za-z0-9]+)+)")
 _RUNTIMES = {"python312", "python313", "python314"}
 _DATA = re.compile(r"roles/(storage|datastore|secretmanager|firebase)\.")
+# Buckets of what a commit, or a job, makes once more.
+_MADE_AGAIN = ("bucket-sources", "bucket-web", "bucket-signatures")
 _EVERYBODY = ("allUsers", "allAuthenticatedUsers")
 
 
@@ -133,6 +136,7 @@ def lets_everybody_in_only_where_meant(recording: Recording) -> Iterator[str]:
         if "PLATFORM" in str(one.inputs) or one.inputs.get("eventTrigger")
     }
     private |= {one.inputs.get("name") for one in _called_by_platform(recording)}
+    private |= {one.inputs.get("name") for one in recording.of("cloudrunv2", "Service")}
     for one in members(recording):
         if one.inputs["member"] not in _EVERYBODY:
             continue
@@ -157,7 +161,7 @@ def _called_by_platform(recording: Recording) -> Iterator[Resource]:
         for one in recording.of("pubsub", "Subscription")
         if "pushConfig" in one.inputs
     } | {
-        one.inputs["httpTarget"]["oidcToken"]["audience"]
+        one.inputs["httpTarget"]["oidcToken"].get("audience")
         for one in recording.of("cloudscheduler", "Job")
         if "oidcToken" in one.inputs.get("httpTarget", {})
     }
@@ -302,7 +306,7 @@ def keeps_data(recording: Recording) -> Iterator[str]:
     for one in recording.resources:
         lasting = one.custom and (
             one.kind in ("Database", "Secret", "Topic")
-            or (one.kind == "Bucket" and one.name not in ("bucket-sources", "bucket-web"))
+            or (one.kind == "Bucket" and one.name not in _MADE_AGAIN)
         )
         if lasting and one.name != "topic-budget" and one.protect != production:
             yield f"{one.name}: protect is {one.protect}"
@@ -483,6 +487,7 @@ RULES: tuple[Rule, ...] = (
     keeps_data,
     stands_at_the_edge,
     serves_the_app,
+    scans_by_a_service_of_its_own,
     watches,
     tells_what_to_do,
     asks_agents_of_services_that_are_on,

@@ -19,6 +19,11 @@ DEV: Config = {
 }
 PROD: Config = {
     **DEV,
+    # SCANNER is made.
+    "snaptask:environment": json.dumps(
+        {"MAIL_FROM": "snaptask@example.com", "SMTP_HOST": "smtp.example.com"}
+    ),
+    "snaptask:scannerImage": "europe-west1-docker.pkg.dev/acme-prod/snaptask/scanner:f98f09c",
     "gcp:project": "acme-prod",
     "snaptask:production": "true",
     "snaptask:alertEmail": "ops@example.com",

@@ -17,7 +17,8 @@ from tests.test_declaration import settings_of
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("function", DECLARATION.functions, ids=lambda one: one.name)
 def test_a_functions_settings_take_its_cloud_environment(function: Function, stack: str) -> None:
-    given = environment(function, read(STACKS[stack]))
+    made = {"SCANNER": "https://scanner-abc.a.run.app"} if stack == "prod" else {}
+    given = environment(function, read(STACKS[stack]), made)
     settings = settings_of(function.name).read(given)
     assert settings.environment == "production"
     assert given.keys() - {"THREADS"} <= set(function.env) - LOCAL_ONLY
@@ -32,6 +33,18 @@ def test_a_name_without_a_value_is_told_and_can_be_given() -> None:
     with pytest.raises(SettingsError, match="odd needs SMTP_HOST"):
         environment(function, read(silent))
     assert environment(function, read(STACKS["dev"]))["SMTP_HOST"] == "smtp.example.com"
+
+
+def test_a_scanner_of_our_own_is_not_named_beside_another() -> None:
+    """An `off` that was left there would go before it, and nothing would be scanned."""
+    thumbnails = DECLARATION.function_by_name["thumbnails"]
+    made = {"SCANNER": "https://scanner-abc.a.run.app"}
+    with pytest.raises(SettingsError, match="SCANNER is made by the program"):
+        environment(thumbnails, read(STACKS["dev"]), made)
+    with pytest.raises(SettingsError, match="thumbnails needs SCANNER"):
+        environment(thumbnails, read(STACKS["prod"]))
+    given = environment(thumbnails, read(STACKS["prod"]), made)
+    assert given["SCANNER"] == made["SCANNER"]
 
 
 def test_an_issuer_is_where_its_keys_are() -> None:

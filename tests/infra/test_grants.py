@@ -14,7 +14,7 @@ def test_the_document_is_the_list() -> None:
 
 def test_a_function_may_do_something_with_each_bucket_it_is_told_of_and_with_no_other() -> None:
     listed = [one for one in grants() if one.kind == "bucket"]
-    granted = {(one.who, one.on) for one in listed if one.who != "allUsers"}
+    granted = {(one.who, one.on) for one in listed if not one.setting}
     told = {
         (account_id(function.name), bucket.name)
         for function in DECLARATION.functions
@@ -22,6 +22,19 @@ def test_a_function_may_do_something_with_each_bucket_it_is_told_of_and_with_no_
         if bucket.env in function.env
     }
     assert granted == told
+
+
+def test_the_scan_service_reads_and_one_function_asks_it() -> None:
+    listed = [one for one in grants() if one.setting == "scannerImage"]
+    assert {(one.who, one.role, f"{one.kind} {one.on}") for one in listed} == {
+        ("scanner", "roles/storage.objectViewer", "bucket inbox"),
+        ("scanner", "roles/storage.objectViewer", "bucket signatures"),
+        ("mirror", "roles/storage.objectUser", "bucket signatures"),
+        ("fn-thumbnails", "roles/run.invoker", "service scanner"),
+        ("scheduler", "roles/run.invoker", "job signatures"),
+    }
+    others = {one.who for one in grants() if one not in listed}
+    assert not {"scanner", "mirror"} & others
 
 
 def test_no_grant_comes_twice_and_each_says_why() -> None:

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from tests.fixtures.sources import ROOT
-from tests.infra import app_mistakes, charts, mistakes, rules, typed
+from tests.infra import app_mistakes, charts, mistakes, rules, scan_mistakes, typed
 from tests.infra.mistakes import ELSEWHERE, TRAPS, Mistake
 from tests.infra.recordings import Recording, run
 from tests.infra.stacks import PROD
 
 pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("infra")]
-MISTAKES = (*mistakes.MISTAKES, *app_mistakes.MISTAKES)
+MISTAKES = (*mistakes.MISTAKES, *app_mistakes.MISTAKES, *scan_mistakes.MISTAKES)
 _TRIAL = {**PROD, "snaptask:production": "false"}
 # What of a mistake shows only in a stack of another kind.
 _CONFIGS: Mapping[str, Mapping[str, str]] = {

@@ -47,6 +47,12 @@ def test_what_is_needed_is_missed_by_name(key: str) -> None:
         ("snaptask:repository", 'acme/tasks" || true || "'),
         ("snaptask:billingAccount", "my-account"),
         ("snaptask:environment", '{"SMTP_HOST": 1}'),
+        ("snaptask:scannerImage", "true"),
+        ("snaptask:scannerImage", "europe-docker.pkg.dev/p/r/scanner"),
+        ("snaptask:scannerImage", "europe-docker.pkg.dev/p/r/scanner:latest"),
+        ("snaptask:scannerImage", "europe-docker.pkg.dev/p/r/scanner:"),
+        ("snaptask:scannerImage", "https://europe-docker.pkg.dev/p/r/scanner:1"),
+        ("snaptask:scannerImage", "europe-docker.pkg.dev/p/r/scanner@sha256:abc"),
         ("gcp:project", "your project"),
         ("gcp:region", "europe"),
     ],
@@ -54,6 +60,14 @@ def test_what_is_needed_is_missed_by_name(key: str) -> None:
 def test_an_unknown_or_malformed_setting_stops_the_program(key: str, value: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(key)):
         read({**DEV, key: value})
+
+
+@pytest.mark.parametrize(
+    "name", ["scanner:f98f09c", "scanner:latest-2", f"scanner@sha256:{'0' * 64}"]
+)
+def test_an_image_has_a_name_of_its_own(name: str) -> None:
+    image = f"europe-docker.pkg.dev/acme-prod/snaptask/{name}"
+    assert read({**DEV, "snaptask:scannerImage": image}).scanner_image == image
 
 
 def test_everything_wrong_is_told_at_once() -> None:

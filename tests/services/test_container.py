@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from emulators import scanner as local
+from services.scanner import mirror
 from shared.errors import Unavailable
 from shared.media.objects import ObjectVersion
 from shared.media.outline import Rejected
@@ -288,6 +290,25 @@ def test_the_job_without_its_bucket_asks_nobody(world: World) -> None:
     environment = {**world.environment, "SIGNATURES_BUCKET": "no-such-bucket"}
     world.environment = environment
     url = published(world, "main.ndb", by_content("Test.Eicar", EICAR))
-    done = world.mirror_now(*freshclam_of(world, url))
+    done = world.mirror_now("--wait=0", *freshclam_of(world, url))
     assert done.returncode != 0
     assert "freshclam ended" not in done.stderr
+
+
+def test_the_job_waits_for_its_first_grants(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mirror:
+        refusals = 2
+
+        def fetch(self) -> bool:
+            self.refusals -= 1
+            if self.refusals >= 0:
+                raise Unavailable("403")
+            return True
+
+    monkeypatch.setattr(mirror, "_AGAIN", 0.01)
+    late: Any = Mirror()
+    mirror.fetch(late, 60)
+    assert late.refusals == -1
+    late.refusals = 10_000
+    with pytest.raises(Unavailable):
+        mirror.fetch(late, 0.05)

@@ -97,6 +97,14 @@ def test_the_build_tags_what_it_is_told_to() -> None:
     assert "images: [$_IMAGE]" in text
 
 
+def test_the_documented_command_builds_it_and_says_that_nobody_has_yet() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    options = "--config=services/scanner/cloudbuild.yaml --substitutions=_IMAGE=$IMAGE"
+    built = page.find(f"\ngcloud builds submit {options} .\n")
+    assert -1 < built < page.find("\npulumi config set snaptask:scannerImage $IMAGE\n")
+    assert "The image was never built where this was written" in page
+
+
 def test_clamds_settings_are_those_of_the_decision() -> None:
     lines = (FOLDER / "clamd.conf").read_text().splitlines()
     settings = dict(line.split(" ", 1) for line in lines if line and not line.startswith("#"))
