@@ -17,9 +17,11 @@ from shared.media.model import COMING, Medium
 LONGEST = 20
 # Half of the instance's threads (infra/declaration.py).
 _SLOTS = 8
-# Seconds between two looks. The pipeline takes about half a second for a photograph; whoever waits
-# for a scanner to come back costs one read a second.
-_FIRST_PAUSE, _LAST_PAUSE = 0.1, 1.0
+# Seconds between two looks: an eighth of what was waited, so that nobody learns of it later than by
+# that part. The pipeline takes about half a second for a photograph, which are ten reads; whoever
+# waits for a scanner to come back costs one read a second.
+_PART = 1 / 8
+_SHORTEST, _LONGEST_PAUSE = 0.05, 1.0
 _WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 
 
@@ -46,11 +48,11 @@ class Waiting:
         if seconds is None or not self._slots.acquire(blocking=False):
             return medium, None
         try:
-            end = self._clock() + seconds
-            pause = _FIRST_PAUSE
-            while _is_the_same(medium, known) and (left := end - self._clock()) > 0:
+            began = self._clock()
+            end = began + seconds
+            while _is_the_same(medium, known) and (left := end - (now := self._clock())) > 0:
+                pause = min(max((now - began) * _PART, _SHORTEST), _LONGEST_PAUSE)
                 self._pause(min(pause, left))
-                pause = min(pause * 1.5, _LAST_PAUSE)
                 medium = look()
             return medium, seconds
         finally:

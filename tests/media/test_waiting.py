@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -63,6 +64,16 @@ def test_it_is_held_until_the_medium_is_settled(world: World) -> None:
     assert answer.get_json()["state"] == "ready"
     assert answer.headers["Preference-Applied"] == "wait=10"
     assert len(world.waited) == 4
+
+
+def test_it_is_told_soon_for_what_was_waited_and_costs_few_reads(world: World) -> None:
+    world.read(world.announce(PHOTO), "wait=20")
+    looks = [sum(world.waited[:number]) for number in range(len(world.waited) + 1)]
+    for before, after in pairwise(looks):
+        assert after - before <= max(0.05, before / 8) + 1e-6
+    # What a photograph takes; a whole answer's worth.
+    assert len([one for one in looks if one <= 0.5]) <= 12
+    assert len(looks) <= 48
 
 
 def test_it_ends_when_its_time_is_over(world: World) -> None:

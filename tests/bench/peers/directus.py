@@ -110,7 +110,8 @@ def _install() -> None:
     if not (_NODE / "bin" / "node").exists():
         _npm(_NODE.parents[1], f"node@{NODE}", dict(os.environ))
     if not (_DIRECTUS / "installed").exists():
-        headers = next(_NODE.glob("node_modules/node-*"))
+        # Beside it stands a package without headers that begins with the same name.
+        headers = next(_NODE.glob("node_modules/node-*/include")).parent
         path = f"{_NODE / 'bin'}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, "npm_config_nodedir": str(headers)}
         _npm(_DIRECTUS, f"directus@{DIRECTUS}", environment)
