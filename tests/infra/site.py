@@ -79,8 +79,11 @@ def _missing(rule: Mapping[str, Any]) -> tuple[str, int] | None:
 
 
 def routes_of_the_app() -> set[str]:
-    """As web/src/app.tsx has them; an optional segment is two places."""
+    """As web/src/app.tsx has them; an optional segment is two places. One more is left before the
+    router looks: where another issuer sends people back to."""
     found = re.findall(r'<Route path="([^"]+)"', (ROOT / "web/src/app.tsx").read_text())
+    provider = (ROOT / "web/src/session/provider.ts").read_text()
+    found += re.findall(r'^const PLACE = "([^"]+)"', provider, re.MULTILINE)
     plain = {re.sub(r"/:\w+\?$", "", one) for one in found if one.endswith("?")}
     return plain | {re.sub(r":(\w+)\??", r"{\1}", one) for one in found}
 
