@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -297,6 +298,31 @@ def test_clamd_says_so_of_what_it_did_not_look_at(tmp_path: Path) -> None:
         command = local.command(port, tmp_path)
     with served(command, port, tmp_path / "log"):
         assert verdict(port, b"a" * 2 * MIB + EICAR) == "scan-limit"
+
+
+# X. Wang and H. Yu, "How to Break MD5 and Other Hash Functions" (2005): these and the same with
+# six bits turned have one MD5.
+MD5_TWIN = bytes.fromhex(
+    "d131dd02c5e6eec4693d9a0698aff95c2fcab58712467eab4004583eb8fb7f89"
+    "55ad340609f4b30283e488832571415a085125e8f7cdc99fd91dbdf280373c5b"
+    "d8823e3156348f5bae6dacd436c919c6dd53e2b487da03fd02396306d248cda0"
+    "e99f33420f577ee8ce54b67080a80d1ec69821bcb6a8839396f9652b6ff72a70"
+)
+TURNED = (19, 45, 59, 83, 109, 123)
+
+
+@emulated
+@pytest.mark.skipif(local.find() is None, reason="no clamd on this machine")
+def test_a_harmless_twin_vouches_for_nothing(tmp_path: Path) -> None:
+    """By default clamd says OK, and does not look, when the MD5 is that of a clean file."""
+    evil = bytes(one ^ 0x80 if at in TURNED else one for at, one in enumerate(MD5_TWIN))
+    assert hashlib.md5(evil).digest() == hashlib.md5(MD5_TWIN).digest()
+    port = free_port()
+    command = local.command(port, tmp_path)
+    (tmp_path / "signatures" / "evil.ndb").write_text(f"Evil:0:*:{evil[:32].hex()}\n")
+    with served(command, port, tmp_path / "log"):
+        assert "ClamAV" in verdict(port, MD5_TWIN + b"a picture")
+        assert verdict(port, evil + b"a picture") == "infected"
 
 
 @emulated
