@@ -18,7 +18,8 @@ def tree(path: Path) -> ast.Module:
 @cache
 def imports(path: Path) -> set[str]:
     """Dotted names, as deep as the statement says: `from a.b import c` is `a.b.c`. What only a
-    type checker imports does not count; what `messages(package, name)` loads by name does."""
+    type checker imports does not count, unless the module loads it when it is asked for (PEP 562);
+    what `messages(package, name)` loads by name does."""
     found: set[str] = set()
     texts = _constants(tree(path))
     for node in _run(tree(path)):
@@ -51,8 +52,13 @@ def _text(node: ast.expr) -> str:
 
 
 def _run(node: ast.AST) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING":
+    children = list(ast.iter_child_nodes(node))
+    loads_later = any(getattr(child, "name", "") == "__getattr__" for child in children)
+    for child in children:
+        only_checked = (
+            isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING"
+        )
+        if only_checked and not loads_later:
             continue
         yield child
         yield from _run(child)
