@@ -253,6 +253,16 @@ def test_the_way_back_leads_in_once(guest: Page) -> None:
     expect(guest.get_by_role("alert")).to_contain_text("did not begin in this tab")
 
 
+def test_whoever_comes_back_by_the_browsers_button_goes_again(guest: Page) -> None:
+    email = new_address()
+    leave(guest)
+    guest.go_back()
+    expect(is_out(guest)).to_be_visible()
+    leave(guest)
+    allow(guest, email)
+    expect(guest.get_by_role("banner")).to_contain_text(email)
+
+
 def test_an_issuer_that_is_out_is_told_and_the_password_still_works(
     guest: Page, stack: Stack
 ) -> None:

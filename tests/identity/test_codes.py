@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 from flask import Response
 
+from emulators.plan import ROOT, Plan
+from infra.declaration import DECLARATION
 from shared.documents import DocumentStore
 from shared.identity.browser import NAME
 from shared.identity.id_tokens import IDTokens, read_rsa_jwk
@@ -274,3 +279,23 @@ def test_what_is_public_of_the_issuer_is_told_to_everybody(shop: Shop) -> None:
         }
     ]
     assert json_of(World().call("GET", "/providers")) == {"items": []}
+
+
+def test_what_verifies_another_issuers_word_is_no_part_of_a_cold_start() -> None:
+    auth = DECLARATION.function_by_name["auth"]
+    environment = Plan.usual(Path("nowhere")).environment(auth)
+    assert environment["OIDC_CLIENT_ID"]
+    program = f"""
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("main", {str(ROOT / "functions/auth/main.py")!r})
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+assert module.other.public.name == "Local ID"
+late = ("codes", "id_tokens", "proofs", "provider", "sign_in")
+assert not [name for name in late if "shared.identity." + name in sys.modules]
+module.other.sign_in
+assert all("shared.identity." + name in sys.modules for name in late)
+"""
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr

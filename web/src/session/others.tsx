@@ -25,8 +25,9 @@ export function Others() {
       await startSignIn();
     } catch (error) {
       tellProblem(error);
-      setBusy(false);
     }
+    // Who comes back with the browser's button finds the page as it is left.
+    setBusy(false);
   }
   return useProviders().map(({ issuer, name }) => (
     <button key={issuer} type="button" className="plain" disabled={busy} onClick={() => void leave()}>
