@@ -117,7 +117,7 @@ def test_what_a_person_wrote_is_never_markup(wide: Page) -> None:
     zone = wide.get_by_role("region", name="Pictures")
     give(wide, "drop", zone, (evil.replace("/", ""), "image/jpeg", photo()))
     has_loaded(wide.get_by_alt_text(evil))
-    assert wide.title() == "Snaptask"
+    assert wide.title() == f"{evil} · Snaptask"
     assert wide.locator("img[src=x]").count() == 0
 
 

@@ -7,12 +7,14 @@ import { Link, Route, Switch, useLocation } from "wouter";
 import { api, body, type User } from "./api/client";
 import { isWorthAnother, Problem } from "./api/problem";
 import styles from "./app.module.css";
+import { useKeys } from "./keys/keys";
 import { Entrance } from "./session/entrance";
 import { linkIn, LinkPage } from "./session/link";
 import { begin } from "./session/provider";
 import { logout, onSession, sessionState, watchOtherTabs } from "./session/session";
 import { TasksPage } from "./tasks/tasks-page";
 import { Notices, tell } from "./ui/notices";
+import { useTitle } from "./ui/title";
 import { clear, continueSaved, lay } from "./uploads/queue";
 import { UploadTray } from "./uploads/tray";
 
@@ -82,6 +84,7 @@ export function useMe() {
 }
 
 function House() {
+  useKeys();
   const me = useMe();
   useEffect(() => {
     if (me.data) void continueSaved(me.data.id);
@@ -99,13 +102,18 @@ function House() {
             <Route path="/media/:id?">{({ id }) => <GalleryPage open={id} />}</Route>
             <Route path="/trash" component={TrashPage} />
             <Route path="/account" component={AccountPage} />
-            <Route><p className={styles.hint}>There is no such page. <Link href="/">To the tasks</Link></p></Route>
+            <Route component={NoPage} />
           </Switch>
         </Suspense>
       </main>
       <UploadTray />
     </div>
   );
+}
+
+function NoPage() {
+  useTitle("No such page");
+  return <p className={styles.hint}>There is no such page. <Link href="/">To the tasks</Link></p>;
 }
 
 const PLACES = [["/", "Tasks"], ["/media", "Pictures"], ["/trash", "Trash"], ["/account", "Account"]] as const;

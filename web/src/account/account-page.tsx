@@ -4,16 +4,19 @@ import { type SyntheticEvent, useState } from "react";
 import { api, body } from "../api/client";
 import { Problem } from "../api/problem";
 import { leave, useMe } from "../app";
+import { showHelp } from "../keys/keys";
 import { saveFrom } from "../media/save";
 import styles from "../tasks/tasks.module.css";
 import { Failed } from "../ui/failed";
 import { ask } from "../ui/ask";
 import { textOf } from "../ui/form";
 import { tell, tellProblem } from "../ui/notices";
+import { useTitle } from "../ui/title";
 import { FirstPassword, useWays, Ways } from "./ways";
 import { Whose } from "./whose";
 
 export default function AccountPage() {
+  useTitle("Account");
   const me = useMe().data;
   const email = me?.email ?? "";
   const hasPassword = useWays().data?.hasPassword ?? true;
@@ -25,6 +28,7 @@ export default function AccountPage() {
           <h2>You</h2>
           <p>{me?.email} {me?.emailVerified ? null : <span className="small">(not confirmed yet: open the link in your mail)</span>}</p>
           {me ? <NameForm key={me.name} name={me.name} /> : null}
+          <p><button type="button" className="plain" onClick={() => void showHelp().catch(tellProblem)}>Keys</button></p>
           {hasPassword ? <PasswordForm email={email} /> : (
             <>
               <h2>Password</h2>

@@ -10,6 +10,7 @@ import { useLocation, useSearch } from "wouter";
 import { isComing, type Medium } from "../api/client";
 import { useMe } from "../app";
 import { Failed, Waiting } from "../ui/failed";
+import { useTitle } from "../ui/title";
 import { DropZone, FileInput } from "../uploads/drop-zone";
 import { add } from "../uploads/queue";
 import { reasonWords } from "../uploads/tray";
@@ -23,6 +24,7 @@ const Lightbox = lazy(() => import("./lightbox"));
 type Kind = "all" | "image" | "document";
 
 export default function GalleryPage({ open }: { open: string | undefined }) {
+  useTitle("Pictures");
   const client = useQueryClient();
   const me = useMe().data;
   const [, go] = useLocation();

@@ -2,11 +2,13 @@ import { useQueryClient } from "@tanstack/react-query";
 
 import { ask } from "../ui/ask";
 import { Failed, Waiting } from "../ui/failed";
+import { useTitle } from "../ui/title";
 import { More } from "./gallery-page";
 import styles from "./media.module.css";
 import { bytes, erase, restore, useMedia, useUsage } from "./queries";
 
 export default function TrashPage() {
+  useTitle("Trash");
   const client = useQueryClient();
   const media = useMedia({ state: "trashed" });
   const usage = useUsage().data;

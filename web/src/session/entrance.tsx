@@ -5,6 +5,7 @@ import { type SyntheticEvent, useState } from "react";
 import { api, body } from "../api/client";
 import { Problem } from "../api/problem";
 import { textOf } from "../ui/form";
+import { useTitle } from "../ui/title";
 import styles from "./entrance.module.css";
 import { Others } from "./others";
 import { login } from "./session";
@@ -19,6 +20,7 @@ const TITLES: Record<Way, string> = { in: "Sign in", up: "Sign up", reset: "Send
 /** `said` is about how one came here. */
 export function Entrance({ said }: { said: string }) {
   const [way, setWay] = useState<Way>("in");
+  useTitle(TITLES[way]);
   const [busy, setBusy] = useState(false);
   const [words, setWords] = useState<Words | null>(said ? { text: said, isBad: true } : null);
 

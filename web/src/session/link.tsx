@@ -5,6 +5,7 @@ import { type SyntheticEvent, useState } from "react";
 import { api, body } from "../api/client";
 import { Problem } from "../api/problem";
 import { textOf } from "../ui/form";
+import { useTitle } from "../ui/title";
 import styles from "./entrance.module.css";
 
 type Purpose = "verify-email" | "reset-password" | "change-email";
@@ -33,6 +34,7 @@ export function linkIn(hash: string): MailLink | null {
 
 export function LinkPage({ link }: { link: MailLink }) {
   const { title, field, button, done } = TEXTS[link.purpose];
+  useTitle(title);
   const [state, setState] = useState<"asking" | "busy" | "done">("asking");
   const [words, setWords] = useState("");
 

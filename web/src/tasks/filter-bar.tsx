@@ -113,7 +113,7 @@ function SearchBox({ value, put }: { value: string; put: (value: string) => void
   });
   return (
     <label className={styles.search}><span className="unseen">Search</span>
-      <input type="search" placeholder="Search" value={typed ?? value} maxLength={200} onChange={(event) => setTyped(event.target.value)} />
+      <input type="search" data-key="search" placeholder="Search" value={typed ?? value} maxLength={200} onChange={(event) => setTyped(event.target.value)} />
     </label>
   );
 }

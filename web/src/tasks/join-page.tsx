@@ -4,10 +4,12 @@ import { useLocation } from "wouter";
 
 import { api, body } from "../api/client";
 import { Problem } from "../api/problem";
+import { useTitle } from "../ui/title";
 import styles from "./tasks.module.css";
 
 /** Joining asks first: opening a link that somebody sent should change nothing by itself. */
 export default function JoinPage({ token }: { token: string }) {
+  useTitle("Join a task");
   const client = useQueryClient();
   const [, go] = useLocation();
   const [words, setWords] = useState("");

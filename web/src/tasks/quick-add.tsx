@@ -49,7 +49,7 @@ export function QuickAdd() {
     <DropZone take={take} className={styles.add}>
       <form onSubmit={(event) => void save(event).catch(tellProblem)}>
         <label className={styles.grow}><span className="unseen">New task</span>
-          <input value={title} onChange={(event) => setTitle(event.target.value)} maxLength={200} placeholder="What is to be done?" autoComplete="off" />
+          <input data-key="new-task" value={title} onChange={(event) => setTitle(event.target.value)} maxLength={200} placeholder="What is to be done?" autoComplete="off" />
         </label>
         <label className={styles.pick}>
           <FileInput take={take} />

@@ -7,6 +7,7 @@ import type { TaskWithMedia } from "../api/client";
 import { Problem } from "../api/problem";
 import { Failed, Waiting } from "../ui/failed";
 import { tell, tellProblem } from "../ui/notices";
+import { useTitle } from "../ui/title";
 import { Comments } from "./comments";
 import { PRIORITIES, STATUSES } from "./filters";
 import { History } from "./history-panel";
@@ -19,6 +20,7 @@ const Lightbox = lazy(() => import("../media/lightbox"));
 
 export default function TaskPage({ id }: { id: string }) {
   const asked = useTask(id);
+  useTitle(asked.data?.title ?? "Task");
   const [, go] = useLocation();
   const open = new URLSearchParams(useSearch()).get("picture");
   if (asked.error instanceof Problem && asked.error.status === 404) {

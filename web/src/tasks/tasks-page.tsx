@@ -3,6 +3,7 @@ import { useLocation, useSearch } from "wouter";
 
 import type { Task } from "../api/client";
 import { Failed, Waiting } from "../ui/failed";
+import { useTitle } from "../ui/title";
 import { FilterBar } from "./filter-bar";
 import { type Filter, isNarrowed, PLAIN, read, written } from "./filters";
 import { useMoving } from "./moving";
@@ -15,6 +16,7 @@ import styles from "./tasks.module.css";
 const Board = lazy(() => import("./board"));
 
 export function TasksPage() {
+  useTitle("Tasks");
   const filter = read(useSearch());
   const [, go] = useLocation();
   const tasks = useTasks(filter, useNow());
