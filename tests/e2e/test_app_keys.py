@@ -29,7 +29,7 @@ def test_keys_write_a_task_search_and_tell_what_they_do(page: Page) -> None:
     page.keyboard.press("Control+n")
     page.keyboard.press("?")
     dialog = page.get_by_role("dialog", name="Keys")
-    expect(dialog).to_be_visible()
+    expect(dialog.get_by_role("button", name="Close")).to_be_focused()
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     # Behind the dialog nothing happens.

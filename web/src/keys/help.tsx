@@ -25,7 +25,12 @@ function Help({ closed }: { closed: () => void }) {
   return (
     <dialog
       className={dialog.dialog} aria-labelledby="keys" onClose={closed}
-      ref={(element) => { if (element && !element.open) element.showModal(); }}
+      ref={(element) => {
+        if (!element || element.open) return;
+        element.showModal();
+        // Not the switch, which comes first.
+        element.querySelector("button")?.focus();
+      }}
     >
       <h2 id="keys">Keys</h2>
       {KEYS.map(([name, keys]) => (
@@ -41,7 +46,7 @@ function Help({ closed }: { closed: () => void }) {
       <label className={styles.on}>
         <input type="checkbox" defaultChecked={areOn()} onChange={({ target }) => turn(target.checked)} /> Use n, / and ? anywhere
       </label>
-      <form method="dialog" className={dialog.buttons}><button type="submit" autoFocus>Close</button></form>
+      <form method="dialog" className={dialog.buttons}><button type="submit">Close</button></form>
     </dialog>
   );
 }
