@@ -3,6 +3,8 @@ keeps the mirror. Made only where snaptask:scannerImage names the image (service
 
 from __future__ import annotations
 
+import hashlib
+
 import pulumi
 from pulumi_gcp import cloudrunv2, cloudscheduler, storage
 
@@ -119,8 +121,9 @@ class Scanner(pulumi.ComponentResource):
                     max_retries=0,
                 )
             ),
-            # It stands once it ran to its end: the service starts from what that left.
-            run_execution_token="first",  # noqa: S106 - a suffix of the run's name.
+            # It stands once it ran to its end, and runs once for each image: the service starts
+            # from what it left, and never in an image whose job fails.
+            run_execution_token=_suffix(self._settings.scanner_image),
             # It holds nothing; the provider would refuse to destroy it.
             deletion_protection=False,
             opts=self._apis.options(self, "run", after=opened),
@@ -215,3 +218,8 @@ class Scanner(pulumi.ComponentResource):
             "INBOX_BUCKET": bucket_name(project, "inbox"),
             "SIGNATURES_BUCKET": bucket_name(project, MIRROR),
         }
+
+
+def _suffix(image: str) -> str:
+    """Of the name of a run, which takes lower-case letters, digits and hyphens."""
+    return hashlib.sha256(image.encode()).hexdigest()[:16]

@@ -39,16 +39,15 @@ _log = logging.getLogger(__name__)
 
 
 class Container:
-    """`port` is the service's, `clamd_port` is clamd's, `every` is in seconds."""
+    """`given` are the options of the command."""
 
-    def __init__(
-        self, signatures: Signatures, folder: Path, port: int, clamd_port: int, every: float
-    ) -> None:
+    def __init__(self, signatures: Signatures, folder: Path, given: argparse.Namespace) -> None:
         self._signatures = signatures
         self._folder = folder
-        self._port = port
-        self._clamd_port = clamd_port
-        self._every = every
+        self._port: int = given.port
+        self._clamd_port: int = given.clamd_port
+        self._every: float = given.every
+        self._silent: float = given.silent
         self._processes: list[asyncio.subprocess.Process] = []
 
     async def run(self) -> int:
@@ -120,7 +119,7 @@ class Container:
         """Returns when clamd hangs."""
         loop = asyncio.get_running_loop()
         heard = loop.time()
-        while loop.time() - heard < _SILENT + self._every:
+        while loop.time() - heard < self._silent + self._every:
             await asyncio.sleep(self._every)
             if await self._fetched():
                 _log.warning("new signatures: clamd says %s", await self._said("RELOAD"))
@@ -170,6 +169,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "8080")))
     parser.add_argument("--clamd-port", type=int, default=_CLAMD_PORT)
     parser.add_argument("--every", type=float, default=_EVERY, help="seconds between looks")
+    parser.add_argument("--silent", type=float, default=_SILENT, help="seconds for a clamd to hang")
     given = parser.parse_args()
     settings = SignatureSettings.read(os.environ)
     objects = CloudStorageObjects(settings.google_cloud_project, settings.storage_endpoint)
@@ -179,8 +179,7 @@ def main() -> int:
         signatures = Signatures(
             objects, settings.signatures_bucket, database, settings.needed_signatures
         )
-        container = Container(signatures, database, given.port, given.clamd_port, given.every)
-        return asyncio.run(container.run())
+        return asyncio.run(Container(signatures, database, given).run())
 
 
 if __name__ == "__main__":

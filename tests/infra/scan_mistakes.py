@@ -91,7 +91,7 @@ MISTAKES = (
     Mistake(
         "the service starts from an empty mirror",
         "scanner",
-        '            run_execution_token="first",  # noqa: S106 - a suffix of the run\'s name.\n',
+        "            run_execution_token=_suffix(self._settings.scanner_image),\n",
         "",
     ),
     Mistake(

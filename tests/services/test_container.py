@@ -25,9 +25,11 @@ from shared.media.objects import ObjectVersion
 from shared.media.outline import Rejected
 from shared.media.scan_client import ScanService
 from tests.emulators.storage.service import Service, running
+from tests.fixtures import venvs
 from tests.fixtures.emulated import free_port
 from tests.fixtures.processes import Process, Unchecked, metadata_server, serves, until
 from tests.fixtures.sources import ROOT
+from tests.services import test_image as image
 
 pytestmark = [
     pytest.mark.emulated,
@@ -63,16 +65,23 @@ class World:
         return {blob.name: blob.download_as_bytes() for blob in blobs}
 
     @contextmanager
-    def container(self, *, starts: bool = True) -> Iterator[Container]:
+    def container(
+        self,
+        *options: str,
+        starts: bool = True,
+        python: str = sys.executable,
+        app: Path = ROOT,
+    ) -> Iterator[Container]:
         port, clamd_port = free_port(), free_port()
         url = f"http://127.0.0.1:{port}"
         client = ScanService(url, Unchecked())
-        command = [sys.executable, "-m", "services.scanner.start", f"--port={port}"]
+        command = [python, "-m", "services.scanner.start", f"--port={port}"]
         process = Process(
-            [*command, f"--clamd-port={clamd_port}", "--every=0.2"],
+            [*command, f"--clamd-port={clamd_port}", "--every=0.2", *options],
             self.environment,
             self.folder / f"{secrets.token_hex(4)}.log",
             lambda: serves(url) if starts else True,
+            app,
         )
         try:
             yield Container(process, client, url)
@@ -157,6 +166,36 @@ def test_it_serves_once_it_can_scan_and_not_before(world: World) -> None:
         assert container.verdict(upload, EICAR) == "infected"
 
 
+def test_what_the_image_installs_and_copies_is_enough(world: World) -> None:
+    """Its environment by pip as the Dockerfile has it, and its /app with nothing else in it."""
+    app = world.folder / "app"
+    for sources, target in image.copies():
+        for source in sources:
+            copied_into(app, ROOT / source, target)
+    installed = {path.name: path.read_bytes() for path in app.glob("*.txt")}
+    assert installed.keys() == {"requirements.txt", "constraints.txt"}
+    installed["requirements.txt"] += b"-c constraints.txt\n"
+    python = venvs.python_of(installed)
+    world.environment |= {
+        "PYTHONPATH": str(app),
+        "PATH": f"{python.parent}:{world.environment['PATH']}",
+    }
+    world.put(world.mirror, "main.ndb", by_content("Test.Eicar", EICAR))
+    upload = world.put(world.inbox, "uploads/a", EICAR)
+    with world.container(python=str(python), app=app) as container:
+        assert container.verdict(upload, EICAR) == "infected"
+        assert str(app) in " ".join(container.part("functions_framework").cmdline())
+
+
+def copied_into(app: Path, source: Path, target: str) -> None:
+    """As COPY has it: a folder becomes the target, a file goes into it."""
+    if source.is_dir():
+        shutil.copytree(source, app / target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        app.mkdir(exist_ok=True)
+        shutil.copy(source, app / target)
+
+
 def test_new_signatures_are_taken_while_it_serves(world: World) -> None:
     world.put(world.mirror, "main.ndb", by_content("Test.Eicar", EICAR))
     evil = b"this is evil since today"
@@ -193,6 +232,15 @@ def test_when_a_part_is_killed_the_instance_ends_and_leaves_nothing(
         assert container.ended() == 1
         until(lambda: not any(map(lives, tree)))
     assert list((world.folder / "temporary").iterdir()) == []
+
+
+def test_when_clamd_hangs_the_instance_ends(world: World) -> None:
+    world.put(world.mirror, "main.ndb", by_content("Test.Eicar", EICAR))
+    with world.container("--silent=0.5") as container:
+        tree = container.process.tree()
+        container.part("signatures.conf").suspend()
+        assert container.ended() == 1
+        until(lambda: not any(map(lives, tree)))
 
 
 def test_told_to_end_it_ends_within_what_cloud_run_gives(world: World) -> None:

@@ -27,8 +27,14 @@ def of(instruction: str) -> list[str]:
     return [rest for name, rest in instructions() if name == instruction]
 
 
+def copies() -> list[tuple[list[str], str]]:
+    """(what, whereto) of each."""
+    found = [shlex.split(rest) for rest in of("COPY")]
+    return [(sources, target) for *sources, target in found]
+
+
 def copied() -> list[str]:
-    return [source for rest in of("COPY") for source in shlex.split(rest)[:-1]]
+    return [source for sources, _ in copies() for source in sources]
 
 
 def test_every_instruction_is_one_of_the_few_that_are_needed() -> None:
