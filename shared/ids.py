@@ -14,10 +14,12 @@ import secrets
 from shared.errors import NotFound
 
 _ID = re.compile(r"[a-z2-7]{20}")
+# The shortest whole number of base32's groups that gives 20 characters: the encoder is slow Python.
+_BYTES = 15
 
 
 def new_id() -> str:
-    return _text(secrets.token_bytes(13))
+    return _text(secrets.token_bytes(_BYTES))
 
 
 def derived_id(*parts: str) -> str:
@@ -33,4 +35,4 @@ def checked_id(value: str) -> str:
 
 
 def _text(raw: bytes) -> str:
-    return base64.b32encode(raw).decode().lower()[:20]
+    return base64.b32encode(raw[:_BYTES]).decode().lower()[:20]

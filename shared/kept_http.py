@@ -144,13 +144,17 @@ class _Connection:
         return status, body
 
     def _head(self) -> tuple[int, dict[str, str]]:
-        version, _, rest = self._line().partition(" ")
+        while (length := self._buffer.find(b"\r\n\r\n")) < 0:
+            self._more()
+        start, *lines = self._buffer[:length].decode("latin-1").split("\r\n")
+        del self._buffer[: length + 4]
+        version, _, rest = start.partition(" ")
         status = _number(rest[:3], 10)
         # An interim answer (1xx) is sent to who asks for it, and 204 and 304 have no body.
         if version != "HTTP/1.1" or rest[3:4] not in ("", " ") or status < 200:
             raise ValueError("no HTTP/1.1 answer")
         fields: dict[str, str] = {}
-        while line := self._line():
+        for line in lines:
             name, colon, value = line.partition(":")
             name = name.lower()
             if not colon or (name in fields and name in ("content-length", "transfer-encoding")):
