@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
+import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -41,6 +43,7 @@ class Codes:
         scopes: str,
         secrets: Secrets,
         secret: str,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         parts = urlsplit(token_url)
         self.authorization_url = authorization_url
@@ -50,7 +53,9 @@ class Codes:
         self._http = KeptHTTP(f"{parts.scheme}://{parts.netloc}", _KEEP)
         self._secrets = secrets
         self._name = secret
-        self._secret = Cached(self._read_secret, live=_LIVE, pause=_PAUSE)
+        self._secret = Cached(self._read_secret, live=_LIVE, pause=_PAUSE, clock=clock)
+        # What the issuer took no more: another one may be there already.
+        self._refused = ""
 
     def address(self, origin: str, proof: Proof) -> str:
         """Where a page of `origin` sends who wants to sign in."""
@@ -71,12 +76,13 @@ class Codes:
     def id_token(self, code: str, origin: str, proof: Proof) -> str:
         """Raises Unauthenticated for a code that the issuer does not take (any more), and
         Unavailable without its answer; the code may be used up then."""
+        secret = self._secret.get(lambda one: one != self._refused)
         asked = {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": origin + LANDING,
             "client_id": self._client_id,
-            "client_secret": self._secret.get(),
+            "client_secret": secret,
             "code_verifier": proof.verifier,
         }
         headers = {
@@ -94,7 +100,10 @@ class Codes:
         except NoAnswer as error:
             _log.warning("codes: %s", error)
             raise Unavailable("The issuer does not answer; start again") from None
-        return self._token(status, _members(body))
+        members = _members(body)
+        if members.get("error") == "invalid_client":
+            self._refused = secret
+        return self._token(status, members)
 
     def _token(self, status: int, members: dict[str, Any]) -> str:
         token = members.get("id_token")

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 How = Literal["new", "confirmed", "taken-over", "asked"]
 SCHEMA_VERSION = 1
-# A person has one or two at an issuer; each counts as a read whenever the page is looked at.
-MOST = 10
+# A person has one or two at an issuer. More are linked by nobody who is in his right mind; those
+# that linked themselves by the address (sign_in.py) are shown as well, as many as one page takes.
+MOST, _SHOWN = 10, 100
 # Whoever loses a race meets the winner's state in the next round.
 _ROUNDS = 4
 _COLLECTION = "identities"
@@ -168,7 +169,7 @@ class Identities:
 
     def _linked(self, user: User) -> list[Document]:
         where: list[Where] = [("user", "==", user.id), ("isLinked", "==", True)]
-        return self._documents.query(_COLLECTION, where=where, limit=MOST)
+        return self._documents.query(_COLLECTION, where=where, limit=_SHOWN)
 
     def _confirmed(self, caller: Principal, password: str) -> User:
         if not self._accounts.present(caller).has_password:

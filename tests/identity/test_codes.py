@@ -239,15 +239,35 @@ def test_it_is_either_a_token_or_a_code(shop: Shop, body: dict[str, Any]) -> Non
     assert shop.world.call("POST", "/provider", sent, headers=PAGE).status_code == 422
 
 
-def test_another_secret_is_in_use_without_a_new_start(shop: Shop) -> None:
+def test_another_secret_is_in_use_as_soon_as_the_issuer_refuses_the_old_one(shop: Shop) -> None:
     world = shop.world
-    old = world.secrets.versions(CLIENT_SECRET)[0]
-    world.secrets.disable(old)
+    begun = start(world)
+    assert finish(world, shop.allow(begun), begun["proof"]).status_code == 200
+    world.secrets.add(CLIENT_SECRET, b"another")
+    shop.web.answer = lambda asked: (
+        shop.answer(asked)
+        if b"client_secret=another" not in asked.body and asked.method == "GET"
+        else as_json({"error": "invalid_client"}, 401)
+        if b"client_secret=another" not in asked.body
+        else as_json({"id_token": shop.issuer.token(again["nonce"])})
+    )
+    again = start(world)
+    assert finish(world, "x", again["proof"]).status_code == 503
+    reads = world.secrets.reads
+    assert finish(world, "x", again["proof"]).status_code == 503
+    assert world.secrets.reads == reads, "a wrong one is not read again at every try"
+    world.clock.advance(seconds=11)
+    assert finish(world, "x", again["proof"]).status_code == 200
+
+
+def test_without_a_secret_nobody_is_asked(shop: Shop) -> None:
+    world = shop.world
+    world.secrets.disable(world.secrets.versions(CLIENT_SECRET)[0])
     begun = start(world)
     assert finish(world, shop.allow(begun), begun["proof"]).status_code == 503
     assert shop.web.asked == []
     world.secrets.add(CLIENT_SECRET, b"the client's own")
-    world.start()
+    world.clock.advance(seconds=2)
     assert finish(world, shop.allow(begun), begun["proof"]).status_code == 200
 
 

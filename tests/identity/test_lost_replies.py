@@ -8,8 +8,12 @@ import pytest
 
 from tests.fixtures.firestore_proxy import Fault, FirestoreProxy, between
 from tests.fixtures.stores import await_recovery, firestore_documents
+from tests.fixtures.web import Web
+from tests.identity.test_identities import begin, give, joined, unlink, ways
+from tests.identity.test_sign_in import keys, product, sign_in
 from tests.identity.world import World, at_once, json_of
 
+__all__ = ["keys"]
 pytestmark = pytest.mark.emulated
 
 
@@ -88,3 +92,25 @@ def test_a_database_out_of_reach_signs_nobody_out(world: World, proxy: Firestore
     proxy.start()
     await_recovery(world.documents)
     assert world.refresh(tokens["refreshToken"]).status_code == 200
+
+
+@pytest.mark.parametrize("fault", ["refuse", "lose", "abort"])
+def test_linking_and_unlinking_take_effect_once(
+    proxy: FirestoreProxy, keys: Web, fault: Fault
+) -> None:
+    with firestore_documents() as documents:
+        issuer = product(keys, documents)
+        world = issuer.world
+        ada = joined(world)
+        begun = json_of(begin(world, ada))
+        # The proof is used up, then it is linked.
+        proxy.order("Commit", fault, fault)
+        answer = give(world, ada, begun["proof"], issuer.token(begun["nonce"]))
+        assert answer.status_code == 200, answer.get_data()
+        proxy.order("Commit", fault)
+        assert json_of(sign_in(issuer))
+        proxy.order("Commit", fault)
+        assert unlink(world, ada, json_of(answer)["id"]).status_code == 204
+        assert ways(world, ada)["items"] == []
+        kinds = ("identity-linked", "identity-unlinked")
+        assert [len(world.events(kind)) for kind in kinds] == [1, 1]

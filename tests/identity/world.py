@@ -170,7 +170,13 @@ class World:
 
         def make() -> ProviderSignIn:
             codes = Codes(
-                client, authorization_url, self.token_url, "openid", self.secrets, CLIENT_SECRET
+                client,
+                authorization_url,
+                self.token_url,
+                "openid",
+                self.secrets,
+                CLIENT_SECRET,
+                self.clock.ticks,
             )
             proofs = Proofs(self.documents, self.macs, self.clock)
             provider = Provider(tokens, codes, proofs, self.attempts, [ORIGIN])
