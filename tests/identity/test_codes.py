@@ -23,6 +23,7 @@ from shared.identity.browser import NAME
 from shared.identity.id_tokens import IDTokens, read_rsa_jwk
 from shared.jwks import JWKS
 from tests.fixtures.stores import memory_documents
+from tests.fixtures.stores import patient as patient
 from tests.fixtures.web import Answer, Asked, Web, as_json, serving
 from tests.identity.test_identities import begin, fields, joined, ways
 from tests.identity.test_sign_in import CLIENT, Issuer, jwk, me, part
@@ -208,6 +209,7 @@ def test_an_issuer_that_was_out_is_asked_again_with_another_code(shop: Shop) -> 
     assert finish(shop.world, shop.allow(begun), begun["proof"]).status_code == 200
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_same_code_eight_times_at_once_opens_one_session(stored_shop: Shop) -> None:
     begun = start(stored_shop.world)
     code = stored_shop.allow(begun)

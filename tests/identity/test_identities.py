@@ -13,6 +13,7 @@ from shared.errors import Unavailable
 from shared.identity.identities import MOST
 from shared.identity.proofs import LIFETIME
 from tests.fixtures.stores import WatchedDocuments, memory_documents
+from tests.fixtures.stores import patient as patient
 from tests.fixtures.web import Web
 from tests.identity.test_session_list import status
 from tests.identity.test_sign_in import (
@@ -209,6 +210,7 @@ def test_cut_off_anywhere_it_is_linked_whole_or_not_at_all(
     assert how(world) == ["asked"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_same_eight_times_at_once_is_linked_once(issuer: Issuer) -> None:
     world = issuer.world
     ada = joined(world)
@@ -223,6 +225,7 @@ def test_the_same_eight_times_at_once_is_linked_once(issuer: Issuer) -> None:
     assert how(world) == ["asked"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_of_two_accounts_at_once_one_gets_it_and_the_other_is_told(issuer: Issuer) -> None:
     world = issuer.world
     people = [joined(world), joined(world, "eve@example.org")]
@@ -306,6 +309,7 @@ def test_an_identity_that_is_not_his_is_missing(quick: Issuer) -> None:
     assert unlink(world, ada, "../users").status_code == 404
 
 
+@pytest.mark.usefixtures("patient")
 def test_unlinked_twice_at_once_it_is_unlinked_once(issuer: Issuer) -> None:
     world = issuer.world
     ada = joined(world)
