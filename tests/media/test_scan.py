@@ -270,6 +270,18 @@ def test_the_largest_upload_is_below_the_limit(real: int) -> None:
 
 
 @emulated
+def test_a_file_that_comes_slowly_is_one_file(real: int) -> None:
+    """Slower than a thread of clamd waits for work."""
+
+    def pieces() -> Iterator[bytes]:
+        yield EICAR[:20]
+        time.sleep(1.5)
+        yield EICAR[20:]
+
+    assert Clamd("127.0.0.1", real).look(pieces()).verdict == "infected"
+
+
+@emulated
 def test_many_at_once_get_each_its_own_verdict(real: int) -> None:
     found: dict[int, str] = {}
 

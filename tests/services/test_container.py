@@ -236,7 +236,7 @@ def test_when_a_part_is_killed_the_instance_ends_and_leaves_nothing(
 
 def test_when_clamd_hangs_the_instance_ends(world: World) -> None:
     world.put(world.mirror, "main.ndb", by_content("Test.Eicar", EICAR))
-    with world.container("--silent=0.5") as container:
+    with world.container("--silent=2") as container:
         tree = container.process.tree()
         container.part("signatures.conf").suspend()
         assert container.ended() == 1
