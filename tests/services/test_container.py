@@ -243,7 +243,7 @@ def test_when_clamd_hangs_the_instance_ends(world: World) -> None:
         until(lambda: not any(map(lives, tree)))
 
 
-def test_told_to_end_it_ends_within_what_cloud_run_gives(world: World) -> None:
+def test_told_to_end_it_ends_with_all_that_it_started(world: World) -> None:
     world.put(world.mirror, "main.ndb", by_content("Test.Eicar", EICAR))
     with world.container() as container:
         tree = container.process.tree()
