@@ -116,7 +116,11 @@ class IDTokens:
         email = claims.get("email")
         if claims.get("email_verified") is not True or not isinstance(email, str):
             return None
-        email = checked_address(email)
+        try:
+            email = checked_address(email)
+        except ValueError:
+            # Nobody can be found by it, or be written to; his subject still says who he is.
+            return None
         domain = email.rpartition("@")[2]
         if self.issuer == GOOGLE and domain not in _GOOGLE_MAIL and claims.get("hd") != domain:
             return None

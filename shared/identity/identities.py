@@ -86,11 +86,13 @@ class Identities:
     def start(
         self, provider: Provider, caller: Principal, password: str, origin: str | None
     ) -> SignInStart:
-        """What is begun here only this session can end. Raises Conflict for an account that may
-        not be the caller's: who waits in it for its owner (sign_in.py) must not stay in by this."""
-        if not self._confirmed(caller, password).is_verified:
+        """What is begun here only this session can end, and only while the password that was said
+        is the account's. Raises Conflict for an account that may not be the caller's: who waits in
+        it for its owner (sign_in.py) must not stay in by this."""
+        user = self._confirmed(caller, password)
+        if not user.is_verified:
             raise Conflict("Confirm your address first: open the link in your mail")
-        return provider.start(origin, _bound(caller))
+        return provider.start(origin, _bound(caller, user))
 
     def link(
         self,
@@ -101,8 +103,9 @@ class Identities:
         source: Source,
     ) -> IdentityView:
         """The same again changes nothing. Raises Conflict when it opens another account."""
+        user = self._accounts.present(caller)
         try:
-            proved, proof = provider.prove(given, origin, source, _bound(caller))
+            proved, proof = provider.prove(given, origin, source, _bound(caller, user))
             done = self._already(caller, proved)
             if done is not None:
                 return done
@@ -112,7 +115,7 @@ class Identities:
             raise _proves_nothing() from None
         for _ in range(_ROUNDS):
             try:
-                return self._already(caller, proved) or self._link(caller, proved)
+                return self._already(caller, proved) or self._link(caller, proved, user.epoch)
             except (AlreadyExists, PreconditionFailed):
                 continue
         raise Unavailable("This account is being changed from many sides")
@@ -154,8 +157,12 @@ class Identities:
             raise Conflict("This identity opens another account; sign in by it and unlink it there")
         return None
 
-    def _link(self, caller: Principal, proved: Proved) -> IdentityView:
+    def _link(self, caller: Principal, proved: Proved, epoch: int) -> IdentityView:
+        """Raises Invalid when the account has another epoch by now: while the issuer was asked, the
+        owner set another password, which is meant to end what was begun with the old one."""
         user, now = self._accounts.present(caller), self._clock()
+        if user.epoch != epoch:
+            raise _proves_nothing()
         present = self._documents.get(path_of(proved))
         if len(self._linked(user)) >= MOST:
             raise Conflict("The account has as many of them as it can have")
@@ -210,8 +217,9 @@ def written(proved: Proved, present: Document | None, user_id: str, now: datetim
     return Update(present.path, fields, version=present.version)
 
 
-def _bound(caller: Principal) -> str:
-    return f"{caller.user}.{caller.session}"
+def _bound(caller: Principal, user: User) -> str:
+    """The epoch is another one after every change of the password."""
+    return f"{caller.user}.{caller.session}.{user.epoch}"
 
 
 def _view(identity: Document) -> IdentityView:

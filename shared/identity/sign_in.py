@@ -29,6 +29,7 @@ from shared.identity.grants import Grants
 from shared.identity.id_tokens import Proved
 from shared.identity.identities import is_unlinked, linked, path_of, written
 from shared.identity.keys import MACKeys
+from shared.identity.mails import wanted
 from shared.identity.model import NO_PASSWORD, IssuersWord, TokenPair, User, UserRegistered
 from shared.identity.provider import Provider
 from shared.identity.store import ADDRESS, IdentityStore
@@ -106,7 +107,10 @@ class ProviderSignIn:
             epoch += 1
             fields = {"passwordHash": NO_PASSWORD, "sessionEpoch": epoch, "verifiedAt": now}
         event = linked(proved, user.id, "confirmed" if user.is_verified else "taken-over", now)
-        self._store.change(user, fields, now, event, written(proved, link, user.id, now))
+        claim = written(proved, link, user.id, now)
+        # Whoever owns the account learns of every way in, and of this one he was not asked.
+        mail = wanted("identity-linked", user.email, now, user.id)
+        self._store.change(user, fields, now, event, claim, *mail)
         return epoch
 
     def _register(self, proved: Proved, hashes: Sequence[str], link: Document | None) -> str:

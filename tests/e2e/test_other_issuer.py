@@ -114,6 +114,20 @@ def test_somebody_signs_up_and_comes_back_without_a_password(visitor: Page, stac
     expect(visitor.get_by_role("banner")).to_contain_text(email)
 
 
+def test_who_did_not_get_there_can_try_again(guest: Page) -> None:
+    """As who goes back from the issuer's page, and finds this one as it was."""
+    guest.route("**/issuer/authorize?*", lambda route: route.fulfill(status=204))
+    button = guest.get_by_role("button", name="Continue with Local ID")
+    for _ in range(2):
+        with guest.expect_request("**/issuer/authorize?*"):
+            button.click()
+        expect(button).to_be_enabled()
+    guest.unroute("**/issuer/authorize?*")
+    leave(guest)
+    allow(guest, new_address())
+    expect(is_in(guest)).to_be_visible()
+
+
 def test_somebody_links_signs_in_by_it_and_unlinks(visitor: Page, stack: Stack) -> None:
     email, other = confirmed(visitor, stack), new_address()
     password_of_ways(visitor)

@@ -160,6 +160,39 @@ def test_what_is_begun_in_a_session_is_ended_in_it(quick: Issuer) -> None:
     assert give(world, eve, begun["proof"], token).status_code == 200
 
 
+def changed(world: World, pair: dict[str, Any]) -> Response:
+    """His password, so that what was done with the old one is over."""
+    body = {"currentPassword": PASSWORD, "newPassword": "another battery staple"}
+    return world.post("/password", bearer=pair["accessToken"], **body)
+
+
+def test_a_linking_that_was_begun_with_another_password_is_over(issuer: Issuer) -> None:
+    world = issuer.world
+    ada = joined(world)
+    begun = json_of(begin(world, ada))
+    assert changed(world, ada).status_code == 204
+    assert fields(give(world, ada, begun["proof"], issuer.token(begun["nonce"]))) == ["/proof"]
+    assert ways(world, ada)["items"] == []
+
+
+def test_who_is_thrown_out_while_the_issuer_is_asked_leaves_no_door_open(keys: Web) -> None:
+    """He has the password and a session; she sets another one while his linking is under way."""
+    between = Between()
+    quick = product(keys, WatchedDocuments(memory_documents(), between))
+    world = quick.world
+    hers, thiefs = joined(world), world.login()
+    begun = json_of(begin(world, thiefs))
+    token, answers = quick.token(begun["nonce"], **BOB), []
+    # His request has been let in already, and its first commit uses the proof up.
+    between.arm(lambda: answers.append(changed(world, hers).status_code))
+    refused = give(world, thiefs, begun["proof"], token)
+    assert answers == [204]
+    assert fields(refused) == ["/proof"]
+    assert ways(world, hers)["items"] == []
+    assert sign_in(quick, **BOB).status_code == 200
+    assert me(world, sign_in(quick, **BOB))["email"] == "bob@gmail.com"
+
+
 def test_a_proof_is_good_once_and_for_ten_minutes(issuer: Issuer) -> None:
     world = issuer.world
     ada = joined(world)

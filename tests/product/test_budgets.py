@@ -47,7 +47,7 @@ BUDGETS: dict[str, Spent] = {
     "POST /api/auth/provider": Spent(0, 0, 0),
     "GET /api/auth/identities": Spent(3, 4, 0),
     "POST /api/auth/identities/start": Spent(5, 4, 2),
-    "POST /api/auth/identities": Spent(1, 2, 0),
+    "POST /api/auth/identities": Spent(2, 3, 0),
     "DELETE /api/auth/identities/{identity_id}": Spent(7, 5, 8),
     "GET /api/auth/sessions": Spent(3, 5, 0),
     "DELETE /api/auth/sessions/{session_id}": Spent(3, 3, 2),
