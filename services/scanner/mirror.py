@@ -27,6 +27,8 @@ _PATIENCE = 900.0
 # Seconds: the first run comes with its grants, which take minutes to be known everywhere.
 _WAIT = 600.0
 _AGAIN = 10.0
+# As timeout(1) says it.
+TOO_SLOW = 124
 _log = logging.getLogger(__name__)
 
 
@@ -44,10 +46,20 @@ def fetch(signatures: Signatures, wait: float) -> None:
         time.sleep(_AGAIN)
 
 
+def run(command: list[str], patience: float) -> int:
+    """The command's status. One that is too slow is ended: what it kept until then is whole, and
+    the next run begins with it instead of with nothing."""
+    try:
+        return subprocess.run(command, timeout=patience, check=False).returncode
+    except subprocess.TimeoutExpired:
+        return TOO_SLOW
+
+
 def main(arguments: list[str]) -> int:
     """What is no option of ours is freshclam's, and in place of our configuration."""
     parser = argparse.ArgumentParser(prog="python -m services.scanner.mirror", description=__doc__)
     parser.add_argument("--wait", type=float, default=_WAIT, help="seconds for the mirror")
+    parser.add_argument("--patience", type=float, default=_PATIENCE, help="seconds for freshclam")
     given, others = parser.parse_known_args(arguments)
     settings = SignatureSettings.read(os.environ)
     objects = CloudStorageObjects(settings.google_cloud_project, settings.storage_endpoint)
@@ -56,7 +68,7 @@ def main(arguments: list[str]) -> int:
         signatures = Signatures(objects, settings.signatures_bucket, Path(folder))
         fetch(signatures, given.wait)
         command = ["freshclam", "--stdout", f"--datadir={folder}", *configuration]
-        status = subprocess.run(command, timeout=_PATIENCE, check=False).returncode
+        status = run(command, given.patience)
         _log.warning("freshclam ended with %d; published: %s", status, signatures.publish())
     return status
 

@@ -29,8 +29,11 @@ _CLAMD_PORT = 3310
 _EVERY = 300.0
 # Seconds: what the mirror did not give yet is asked for again.
 _AGAIN = 5.0
-# Seconds without an answer after which clamd hangs: it loads new signatures in one, at its worst.
+# Seconds without a scan after which clamd hangs: scans wait while it loads new signatures, a minute
+# at its worst.
 _SILENT = 300.0
+# What is scanned to see whether anything can be.
+_PROBE = b"Is anybody there?"
 # Seconds for clamd's answer to one word.
 _ANSWERS = 5.0
 # Seconds that Cloud Run gives an instance to end are ten.
@@ -116,16 +119,25 @@ class Container:
             await asyncio.sleep(0.1)
 
     async def _tend(self) -> None:
-        """Returns when clamd hangs."""
+        """Returns when clamd scans no more. One that could not load new signatures has none at all:
+        it still answers a PING, and fails every scan."""
         loop = asyncio.get_running_loop()
-        heard = loop.time()
+        heard, is_new = loop.time(), False
         while loop.time() - heard < self._silent + self._every:
             await asyncio.sleep(self._every)
-            if await self._fetched():
-                _log.warning("new signatures: clamd says %s", await self._said("RELOAD"))
-            self._signatures.tell_age()
-            if await self._said("PING") == "PONG":
+            verdict = await self._said("INSTREAM", _PROBE)
+            if verdict.startswith("stream: "):
                 heard = loop.time()
+            elif verdict:
+                _log.error("clamd cannot scan, and says: %.200r", verdict)
+                return
+            is_new = await self._fetched() or is_new
+            if is_new:
+                said = await self._said("RELOAD")
+                _log.warning("new signatures: clamd says %s", said)
+                # Told again until it heard, or the folder would be newer than what it uses.
+                is_new = said != "RELOADING"
+            self._signatures.tell_age()
 
     async def _fetched(self) -> bool:
         """Whether the folder has changed."""
@@ -135,13 +147,15 @@ class Container:
             _log.warning("the signatures stay as they are: %s", error)
         return False
 
-    async def _said(self, word: str) -> str:
-        """clamd's answer to one word, empty when it gives none."""
+    async def _said(self, word: str, stream: bytes | None = None) -> str:
+        """clamd's answer to one word, and to the stream behind it; empty when it gives none."""
         try:
             async with asyncio.timeout(_ANSWERS):
                 reader, writer = await asyncio.open_connection(_HOST, self._clamd_port)
                 try:
                     writer.write(f"z{word}\0".encode())
+                    if stream is not None:
+                        writer.write(len(stream).to_bytes(4) + stream + bytes(4))
                     return (await reader.readuntil(b"\0"))[:-1].decode()
                 finally:
                     writer.close()

@@ -2,9 +2,10 @@
 
 ClamAV's own servers refuse whoever asks too often, and every starting instance would. So one job
 asks them (services/scanner/mirror.py), and instances take what it left. Whoever may write to the
-mirror can take no detection away: official files carry ClamAV's signature, which clamd checks in
-.cvd and .cld alike, those that are needed must be there, and of all other kinds of file only those
-are taken that add detections.
+mirror can put older official files back, whose age is told of, and take no other detection away:
+official files carry ClamAV's signature, which clamd checks in .cvd and .cld alike, those that are
+needed must be there as such, and of all other kinds of file only those are taken that add
+detections.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Mirrored(Pieces, Protocol):
 
 
 class Signatures:
-    """`folder` is clamd's, or freshclam's, and nobody else's."""
+    """`folder` is clamd's, or freshclam's, and nobody else's. Of `needed`, a name without an ending
+    is that of an official file: one of one's own under it would stand for nothing."""
 
     def __init__(
         self,
@@ -68,9 +70,9 @@ class Signatures:
         """Make the folder what the mirror is; whether anything changed. All of it or nothing:
         raises Unavailable, also while what is needed is not there, and leaves the folder."""
         found = self._found()
-        missing = set(self._needed) - {name.partition(".")[0] for name in found}
+        missing = [one for one in self._needed if not found.keys() & {one, *_forms(one)}]
         if missing:
-            raise Unavailable(f"The mirror has no signatures of {', '.join(sorted(missing))}")
+            raise Unavailable(f"The mirror has no signatures of {', '.join(missing)}")
         changed = [name for name, one in found.items() if one != self._known.get(name)]
         for name in changed:
             self._download(found[name], self._part(name))
@@ -135,6 +137,11 @@ class Signatures:
         checksum = Checksum()
         checksum.add(path.read_bytes())
         return checksum.text != known.crc32c
+
+
+def _forms(name: str) -> tuple[str, str]:
+    """As which an official file may stand there."""
+    return f"{name}.cvd", f"{name}.cld"
 
 
 def published(path: Path) -> float:

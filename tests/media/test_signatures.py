@@ -112,6 +112,26 @@ def test_what_could_take_a_detection_away_or_leave_the_folder_is_not_taken(
     assert {path.name for path in world.folder.parent.iterdir()} == {"signatures"}
 
 
+@pytest.mark.parametrize("name", ["main.ndb", "main.hdb", "daily.ldb", "daily.hsb"])
+def test_a_file_of_ones_own_stands_for_no_official_one(world: World, name: str) -> None:
+    """Else an empty one under its name took everything away that it knows."""
+    official_one = next(one for one in world.mirrored() if one.startswith(name.partition(".")[0]))
+    world.objects.discard("mirror", official_one)
+    world.objects.put("mirror", name, b"Own:0:*:abcd", "x")
+    with pytest.raises(Unavailable, match=name.partition(".")[0]):
+        world.signatures.fetch()
+    assert world.present() == {}
+
+
+def test_one_of_ones_own_is_needed_by_its_whole_name(world: World) -> None:
+    needing = Signatures(world.objects, "mirror", world.folder, ("own.ndb",))
+    assert needing.fetch() is True
+    world.objects.discard("mirror", "own.ndb")
+    world.put(own_cvd=official("x"))
+    with pytest.raises(Unavailable, match=r"own\.ndb"):
+        needing.fetch()
+
+
 def test_a_mirror_full_of_something_else_is_none(world: World) -> None:
     for number in range(100):
         world.objects.put("mirror", f"photo-{number}.ndb", b"x", "x")

@@ -3,23 +3,26 @@ job with the real freshclam, over signatures of our own."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
 from emulators import scanner as local
-from services.scanner import mirror
+from services.scanner import mirror, start
 from shared.errors import Unavailable
 from shared.media.objects import ObjectVersion
 from shared.media.outline import Rejected
@@ -146,7 +149,7 @@ def world(storage: Service, tmp_path: Path) -> Iterator[World]:
             "GOOGLE_CLOUD_PROJECT": "test",
             "INBOX_BUCKET": inbox,
             "SIGNATURES_BUCKET": mirror,
-            "NEEDED_SIGNATURES": "main",
+            "NEEDED_SIGNATURES": "main.ndb",
             "STORAGE_ENDPOINT": storage.url,
             "GCE_METADATA_HOST": metadata.host,
         }
@@ -212,6 +215,47 @@ def test_new_signatures_are_taken_while_it_serves(world: World) -> None:
         assert container.verdict(new, evil) == "infected"
 
 
+def test_an_instance_that_could_not_load_new_ones_scans_nothing_and_ends(world: World) -> None:
+    """clamd lets the old ones go first, and says PONG with none."""
+    world.put(world.mirror, "main.ndb", by_content("Test.Eicar", EICAR))
+    upload = world.put(world.inbox, "a", EICAR)
+    with world.container() as container:
+        assert container.verdict(upload, EICAR) == "infected"
+        world.put(world.mirror, "own.ndb", b"this is no signature\n")
+        until(lambda: container.verdict(upload, EICAR) == "down")
+        assert container.ended() == 1
+        assert "clamd cannot scan" in container.process.log
+    world.storage.client.bucket(world.mirror).blob("own.ndb").delete()
+    with world.container() as container:
+        assert container.verdict(upload, EICAR) == "infected"
+
+
+def test_clamd_is_told_of_new_signatures_until_it_heard(tmp_path: Path) -> None:
+    changes = [True, *[False] * 100]
+    signatures: Any = SimpleNamespace(fetch=changes.pop, tell_age=lambda: None)
+    changes.reverse()
+    said: list[bytes] = []
+
+    async def clamd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        word = (await reader.readuntil(b"\0"))[1:-1]
+        said.append(word)
+        # The first time it has no ear for it; two looks after the second the test is over.
+        answers = {b"RELOAD": b"RELOADING\0" if said.count(word) > 1 else b""}
+        ends = said.count(b"INSTREAM") == 4
+        writer.write(answers.get(word, b"it is over\0" if ends else b"stream: OK\0"))
+        writer.close()
+
+    async def tended() -> None:
+        server = await asyncio.start_server(clamd, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server:
+            given = Namespace(port=0, clamd_port=port, every=0.001, silent=60.0)
+            await start.Container(signatures, tmp_path, given)._tend()
+
+    asyncio.run(tended())
+    assert said == [b"INSTREAM", b"RELOAD", b"INSTREAM", b"RELOAD", b"INSTREAM", b"INSTREAM"]
+
+
 def test_signatures_of_nobody_knows_when_are_told_of(world: World) -> None:
     world.put(world.mirror, "main.ndb", by_content("Test.Eicar", EICAR))
     with world.container() as container:
@@ -260,7 +304,8 @@ def test_told_to_end_while_it_waits_for_signatures_it_ends(world: World) -> None
 
 
 def test_signatures_that_clamd_cannot_load_are_no_start(world: World) -> None:
-    world.put(world.mirror, "main.cvd", b"ClamAV-VDB:this is none".ljust(2000))
+    world.put(world.mirror, "main.ndb", by_content("Test.Eicar", EICAR))
+    world.put(world.mirror, "daily.cvd", b"ClamAV-VDB:this is none".ljust(2000))
     with world.container(starts=False) as container:
         assert container.ended() == 1
         assert not serves(container.url)
@@ -332,6 +377,22 @@ def test_what_is_out_of_reach_or_broken_leaves_the_mirror_and_fails_the_job(worl
     done = world.mirror_now(*freshclam_of(world, broken))
     assert done.returncode != 0, done.stdout
     assert world.mirrored() == {"main.ndb": good}
+
+
+def test_what_a_job_kept_that_became_too_slow_is_published(world: World) -> None:
+    """Else the next one begins with nothing, and becomes too slow as well."""
+    slow = world.folder / "bin" / "freshclam"
+    slow.parent.mkdir()
+    slow.write_text(
+        "#!/bin/sh\n"
+        'for one in "$@"; do case $one in --datadir=*) cd "${one#--datadir=}";; esac; done\n'
+        "echo kept > main.ndb; echo half > daily.cvd.tmp; exec sleep 600\n"
+    )
+    slow.chmod(0o755)
+    world.environment["PATH"] = f"{slow.parent}:{world.environment['PATH']}"
+    done = world.mirror_now("--patience=3")
+    assert done.returncode == mirror.TOO_SLOW, done.stderr
+    assert world.mirrored() == {"main.ndb": b"kept\n"}
 
 
 def test_the_job_without_its_bucket_asks_nobody(world: World) -> None:
