@@ -11,19 +11,8 @@ from shared.documents import cursors
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.events.model import Event
 from shared.ids import checked_id, derived_id
-from shared.media.model import (
-    COMING,
-    VISIBLE,
-    MediaDeleted,
-    MediaDetail,
-    MediaFilter,
-    MediaPage,
-    MediaTrashed,
-    MediaView,
-    Medium,
-    RenditionView,
-    State,
-)
+from shared.media.api_model import MediaDetail, MediaFilter, MediaPage, MediaView, RenditionView
+from shared.media.model import COMING, VISIBLE, MediaDeleted, MediaTrashed, Medium, State
 from shared.media.shares import NoShares, Shares
 from shared.media.store import MediaStore, PreconditionFailed
 from shared.media.uses import NoTasks, TaskUse

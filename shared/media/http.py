@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from shared.errors import Conflict, NotFound, OverQuota, Unavailable
 from shared.http import Header, Principal, Reply, Routes, UploadedFile
-from shared.media.gallery import Gallery
-from shared.media.model import (
+from shared.media.api_model import (
     MAX_BATCH,
     MAX_DIRECT_UPLOAD,
     MIB,
@@ -18,7 +17,6 @@ from shared.media.model import (
     MediaFilter,
     MediaIds,
     MediaPage,
-    Medium,
     TaskQuery,
     ThumbnailQuery,
     UploadBatch,
@@ -27,6 +25,8 @@ from shared.media.model import (
     UploadTicket,
     UsageView,
 )
+from shared.media.gallery import Gallery
+from shared.media.model import Medium
 from shared.media.trash import Trash
 from shared.media.uploads import Uploads
 from shared.media.waiting import LONGEST, Waiting

@@ -23,7 +23,8 @@ from typing import Any
 
 from shared.errors import OverQuota, Unavailable
 from shared.ids import derived_id, new_id
-from shared.media.model import MediaDeleted, Medium, UsageView
+from shared.media.api_model import UsageView
+from shared.media.model import MediaDeleted, Medium
 from shared.media.store import AlreadyExists, MediaStore, PreconditionFailed, Usage
 
 # Seconds. As long as the database itself may take to answer.

@@ -15,14 +15,8 @@ from functools import cached_property
 from typing import Literal, TypeVar
 
 from shared.errors import Conflict
-from shared.media.model import (
-    RESUMABLE_FROM,
-    Medium,
-    SignedUpload,
-    UploadRequest,
-    UploadTicket,
-    inbox_name,
-)
+from shared.media.api_model import RESUMABLE_FROM, SignedUpload, UploadRequest, UploadTicket
+from shared.media.model import Medium, inbox_name
 from shared.media.signing import PARALLEL, URLSigner
 
 T = TypeVar("T")

@@ -17,15 +17,9 @@ from functools import cached_property
 
 from shared.errors import NotFound, ProductError, Unavailable
 from shared.ids import checked_id, derived_id
+from shared.media.api_model import BulkOutcome, BulkOutcomes, Refusal
 from shared.media.gallery import Gallery
-from shared.media.model import (
-    VISIBLE,
-    BulkOutcome,
-    BulkOutcomes,
-    MediaRestored,
-    Medium,
-    Refusal,
-)
+from shared.media.model import VISIBLE, MediaRestored, Medium
 from shared.media.store import MediaStore, PreconditionFailed
 
 _ROUNDS = 4

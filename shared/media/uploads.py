@@ -26,14 +26,9 @@ from shared.errors import (
 )
 from shared.http import UploadedFile
 from shared.ids import derived_id, new_id
-from shared.media.checksums import crc32c_of
-from shared.media.documents import HEAD
-from shared.media.gallery import Gallery
-from shared.media.model import (
+from shared.media.api_model import (
     MAX_DIRECT_UPLOAD,
-    VISIBLE,
     MediaDetail,
-    Medium,
     Refusal,
     SignedUpload,
     UploadBatch,
@@ -42,8 +37,11 @@ from shared.media.model import (
     UploadRequest,
     UploadTicket,
     UsageView,
-    medium_kind,
 )
+from shared.media.checksums import crc32c_of
+from shared.media.documents import HEAD
+from shared.media.gallery import Gallery
+from shared.media.model import VISIBLE, Medium, medium_kind
 from shared.media.quota import Quota
 from shared.media.signing import URLSigner
 from shared.media.sniff import kind_of

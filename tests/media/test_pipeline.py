@@ -17,8 +17,9 @@ from shared.documents import DocumentStore
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.events.model import FinalizedObject
 from shared.media import renditions
+from shared.media.api_model import MediaFilter
 from shared.media.gallery import Gallery
-from shared.media.model import MediaFilter, inbox_name
+from shared.media.model import inbox_name
 from shared.media.scan import NoScanner
 from tests.fixtures import pictures
 from tests.fixtures.api import ADA, Links

@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from shared.events.model import FinalizedObject
 from shared.events.outbox import MemoryPublisher, Outbox
+from shared.media.api_model import SignedUpload, UploadRequest, UploadTicket
 from shared.media.checksums import crc32c_of
 from shared.media.cloud_storage import CloudStorageObjects
 from shared.media.gallery import Gallery
-from shared.media.model import Buckets, SignedUpload, UploadRequest, UploadTicket
+from shared.media.model import Buckets
 from shared.media.pipeline import Pipeline
 from shared.media.quota import Quota
 from shared.media.signing import URLSigner

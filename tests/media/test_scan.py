@@ -264,7 +264,7 @@ def test_a_file_over_the_limit_is_refused_and_never_passed(real: int) -> None:
 
 @emulated
 def test_the_largest_upload_is_below_the_limit(real: int) -> None:
-    from shared.media.model import MAX_UPLOAD
+    from shared.media.api_model import MAX_UPLOAD
 
     assert verdict(real, b"\0" * (MAX_UPLOAD - len(EICAR)) + EICAR) == "infected"
 

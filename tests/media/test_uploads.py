@@ -15,16 +15,11 @@ from flask import Response
 from shared.documents import MemoryDocuments
 from shared.errors import Unavailable
 from shared.ids import new_id
+from shared.media.api_model import MAX_DIRECT_UPLOAD, MAX_UPLOAD, SignedUpload, UploadRequest
 from shared.media.checksums import crc32c_of
 from shared.media.gallery import Gallery
 from shared.media.http import routes
-from shared.media.model import (
-    MAX_DIRECT_UPLOAD,
-    MAX_UPLOAD,
-    MediaRejected,
-    SignedUpload,
-    UploadRequest,
-)
+from shared.media.model import MediaRejected
 from shared.media.quota import Quota
 from shared.media.signing import URLSigner
 from shared.media.store import MediaStore

@@ -26,6 +26,7 @@ import httpx
 from emulators.plan import ROOT
 from shared.documents.firestore import FirestoreDocuments
 from shared.media.objects import ObjectVersion
+from shared.media.renditions import check, make
 from shared.media.scan import scanner
 from tests.bench.cold_start import environment_of, started
 from tests.bench.peers import directus
@@ -110,6 +111,7 @@ async def uploads(side: Side) -> float:
 
 ONE_LIST = "list of 20, 1 client"
 ONE_THUMBNAIL = "5 MB JPEG to its thumbnail"
+THREE_SIZES = "5 MB JPEG to three sizes"
 MANY_LISTS = f"list of 20, {CLIENTS} clients"
 _LIST = (
     "Firestore's emulator takes {query:.1f} ms for the query alone, on these same cores, and an"
@@ -118,8 +120,10 @@ _LIST = (
 KNOWN = {
     ONE_LIST: _LIST,
     MANY_LISTS: _LIST,
-    ONE_THUMBNAIL: "ours has looked for viruses before ({scan:.0f} ms) and made all three sizes,"
-    " the largest from 16 times the pixels; the row of three sizes has equal work",
+    ONE_THUMBNAIL: "ours has looked for viruses before ({scan:.0f} ms) and made all three sizes"
+    " ({make:.0f} ms), the largest from 16 times the pixels; the row of three sizes has equal work",
+    THREE_SIZES: "ours has looked for viruses before ({scan:.0f} ms); making them takes {make:.0f}"
+    " ms, and the first byte is not decoded before the verdict",
 }
 """Why the other one may be ahead."""
 ROWS: dict[str, Row] = {
@@ -129,7 +133,7 @@ ROWS: dict[str, Row] = {
     ONE_LIST: page(1),
     MANY_LISTS: page(CLIENTS),
     ONE_THUMBNAIL: to_thumbnails(320),
-    "5 MB JPEG to three sizes": to_thumbnails(320, 640, 1280),
+    THREE_SIZES: to_thumbnails(320, 640, 1280),
     f"{UPLOADS} x 10 MB uploads at once": uploads,
 }
 _photographs: dict[int, bytes] = {}
@@ -208,10 +212,10 @@ async def compare(
         return seen
 
 
-def floor(stack: Stack, person: Person) -> dict[str, float]:
+def floor(stack: Stack, owner: str) -> dict[str, float]:
     """What ours stands on: milliseconds of the page's query by the emulator, with no function
-    around it, of an answer that a function gives without asking anybody, and of a scan."""
-    owner = person.api.get("/auth/me").json()["id"]
+    around it, of an answer that a function gives without asking anybody, of a scan, and of making
+    the three sizes."""
     with mock.patch.dict(os.environ, FIRESTORE_EMULATOR_HOST=stack.plan.address("firestore")):
         documents = FirestoreDocuments(stack.plan.project)
         query = least(
@@ -228,7 +232,8 @@ def floor(stack: Stack, person: Person) -> dict[str, float]:
     address = environment_of(stack.plan, "thumbnails")["SCANNER"]
     content = photograph(5 * MB)
     scan = least(lambda: scanner(address).scan(ObjectVersion("", "", 1), content), 5)
-    return {"query": query, "empty": empty, "scan": scan}
+    made = least(lambda: make(content, check(content)), 5)
+    return {"query": query, "empty": empty, "scan": scan, "make": made}
 
 
 def least(call: Callable[[], object], count: int = 200) -> float:
@@ -267,6 +272,8 @@ def main() -> None:
         stack.person() as other,
     ):
         installed = directus.prepared(Path(folder))
+        # Now, because his token may be over when everything was measured.
+        owner = person.api.get("/auth/me").json()["id"]
         cold: dict[str, list[float]] = {"ours": [], "ours, direct": [], Theirs.name: []}
         for _ in range(rounds):
             took = our_cold_start(stack, person)
@@ -277,7 +284,7 @@ def main() -> None:
         with installed.start():
             answers(f"{installed.url}/server/ping", {})
             seen = asyncio.run(compare(stack, person, other, installed, rounds))
-        base = floor(stack, person)
+        base = floor(stack, owner)
     if report({"cold start": cold, **seen}, base):
         raise SystemExit("ours is behind")
 
