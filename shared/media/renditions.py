@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -137,13 +137,16 @@ def make(data: bytes, found: Outline, sizes: Sequence[int] = SIZES) -> Rendered:
     with _rejections(), bounded_memory():
         decoded = _decoded(data, found, max(sizes))
         moving = animated(data, _FORMATS[found.type], sizes) if may_move(found) else {}
-    return Rendered(
-        *decoded.size,
-        renditions=_ladder(decoded.image, decoded.size, sizes, moving),
-        thumbhash=thumbhash_of(decoded.image),
-        colour=colour_of(decoded.image),
-        captured_at=decoded.captured_at,
+    with ThreadPoolExecutor(max_workers=2) as encoders:
+        encoded = _ladder(decoded.image, decoded.size, sizes, moving, encoders)
+        # While the last of them are encoded.
+        thumbhash, colour = thumbhash_of(decoded.image), colour_of(decoded.image)
+    renditions = tuple(
+        Rendition(size, *wanted, moving.get(size) or encoded[wanted].result(), size in moving)
+        for size in sorted(sizes)
+        for wanted in [fit(decoded.size, size)]
     )
+    return Rendered(*decoded.size, renditions, thumbhash, colour, decoded.captured_at)
 
 
 def _load_plugins(kind: str) -> None:
@@ -233,25 +236,21 @@ def _ladder(
     original: tuple[int, int],
     sizes: Sequence[int],
     moving: Mapping[int, bytes],
-) -> tuple[Rendition, ...]:
+    encoders: ThreadPoolExecutor,
+) -> dict[tuple[int, int], Future[bytes]]:
     """Encoding is the larger half of the work and leaves the interpreter's lock, so a size is
     encoded while the next is made. Sizes that an original is too small for share one."""
     image.info = {}
-    with ThreadPoolExecutor(max_workers=2) as encoders:
-        encoded = {}
-        for size in sorted(sizes, reverse=True):
-            wanted = fit(original, size)
-            if size in moving:
-                continue
-            if image.size != wanted:
-                image = image.resize(wanted, Image.Resampling.LANCZOS)
-            if wanted not in encoded:
-                encoded[wanted] = encoders.submit(_encoded, image)
-    return tuple(
-        Rendition(size, *wanted, moving.get(size) or encoded[wanted].result(), size in moving)
-        for size in sorted(sizes)
-        for wanted in [fit(original, size)]
-    )
+    encoded: dict[tuple[int, int], Future[bytes]] = {}
+    for size in sorted(sizes, reverse=True):
+        wanted = fit(original, size)
+        if size in moving:
+            continue
+        if image.size != wanted:
+            image = image.resize(wanted, Image.Resampling.LANCZOS)
+        if wanted not in encoded:
+            encoded[wanted] = encoders.submit(_encoded, image)
+    return encoded
 
 
 def _encoded(image: Image.Image) -> bytes:

@@ -18,10 +18,10 @@ LONGEST = 20
 # Half of the instance's threads (infra/declaration.py).
 _SLOTS = 8
 # Seconds between two looks: an eighth of what was waited, so that nobody learns of it later than by
-# that part. The pipeline takes about half a second for a photograph, which are ten reads; whoever
-# waits for a scanner to come back costs one read a second.
+# that part. The pipeline takes a third of a second for a photograph, which are ten reads, and a
+# tenth for the smallest; whoever waits for a scanner to come back costs one read a second.
 _PART = 1 / 8
-_SHORTEST, _LONGEST_PAUSE = 0.05, 1.0
+_FIRST, _SHORTEST, _LONGEST_PAUSE = 0.1, 0.025, 1.0
 _WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 
 
@@ -50,10 +50,11 @@ class Waiting:
         try:
             began = self._clock()
             end = began + seconds
-            while _is_the_same(medium, known) and (left := end - (now := self._clock())) > 0:
-                pause = min(max((now - began) * _PART, _SHORTEST), _LONGEST_PAUSE)
+            pause = _FIRST
+            while _is_the_same(medium, known) and (left := end - self._clock()) > 0:
                 self._pause(min(pause, left))
                 medium = look()
+                pause = min(max((self._clock() - began) * _PART, _SHORTEST), _LONGEST_PAUSE)
             return medium, seconds
         finally:
             self._slots.release()

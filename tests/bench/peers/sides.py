@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import aiohttp
@@ -160,9 +160,12 @@ class Theirs:
         return len(await self._data("GET", "/items/tasks", params=query))
 
     async def upload(self, content: bytes) -> str:
-        form = aiohttp.FormData()
-        form.add_field("file", content, filename="holiday.jpg", content_type="image/jpeg")
-        return str((await self._data("POST", "/files", data=form))["id"])
+        def form() -> aiohttp.FormData:
+            form = aiohttp.FormData()
+            form.add_field("file", content, filename="holiday.jpg", content_type="image/jpeg")
+            return form
+
+        return str((await self._data("POST", "/files", form))["id"])
 
     async def thumbnails(self, file: str, sizes: Sequence[int]) -> list[bytes]:
         return [await self._rendition(file, size) for size in sizes]
@@ -183,9 +186,22 @@ class Theirs:
         signed: dict[str, Any] = await self._data("POST", "/auth/login", json=body)
         return signed
 
-    async def _data(self, method: str, path: str, **options: Any) -> Any:
-        async with self._client.request(
-            method, self._url + path, headers=self._headers, **options
-        ) as answer:
-            answer.raise_for_status()
-            return (await answer.json())["data"]
+    async def _data(
+        self,
+        method: str,
+        path: str,
+        form: Callable[[], aiohttp.FormData] | None = None,
+        **options: Any,
+    ) -> Any:
+        """`form` makes another one for each try: one that was sent is used up."""
+        while True:
+            more = {**options, "data": form()} if form else options
+            async with self._client.request(
+                method, self._url + path, headers=self._headers, **more
+            ) as answer:
+                if answer.status == 503:
+                    # It refuses while its event loop is late; as with ours, the time counts.
+                    await asyncio.sleep(float(answer.headers.get("Retry-After", _LOOK_AGAIN)))
+                    continue
+                answer.raise_for_status()
+                return (await answer.json())["data"]
