@@ -3,7 +3,6 @@ change it, preview may look at it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 import pulumi
@@ -36,6 +35,7 @@ _ROLES = (
 # A pull request's branch brings its own program, which nobody has read yet: to tell what would
 # change, the state and the project's number are enough.
 _PREVIEW_ROLES = ("roles/browser",)
+_BRANCH = "refs/heads/main"
 _ISSUER = "https://token.actions.githubusercontent.com"
 
 
@@ -44,7 +44,11 @@ class Delivery(pulumi.ComponentResource):
         super().__init__("snaptask:infra:Delivery", "delivery")
         # GitHub's environments, and who comes in from each.
         deploying = "prod" if settings.production else "dev"
-        environments = [deploying] if settings.production else [deploying, "preview"]
+        repository = f'assertion.repository == "{settings.repository}"'
+        # Whatever its protection on GitHub says, or does not say yet: of the branch that is read.
+        jobs = [f'assertion.environment == "{deploying}" && assertion.ref == "{_BRANCH}"']
+        if not settings.production:
+            jobs.append('assertion.environment == "preview"')
         pool = iam.WorkloadIdentityPool(
             "pool",
             workload_identity_pool_id="github",
@@ -63,10 +67,7 @@ class Delivery(pulumi.ComponentResource):
             # Without the first half every repository on GitHub could come in; without the second
             # every branch and workflow of ours: an environment asks whom its protection names. A
             # token of a job without one lacks the claim, which refuses it as well.
-            attribute_condition=(
-                f'assertion.repository == "{settings.repository}"'
-                f" && assertion.environment in {json.dumps(environments)}"
-            ),
+            attribute_condition=f"{repository} && ({' || '.join(jobs)})",
             oidc=iam.WorkloadIdentityPoolProviderOidcArgs(issuer_uri=_ISSUER),
             opts=apis.options(self, "iam", "sts"),
         )

@@ -398,31 +398,36 @@ MISTAKES = (
     Mistake(
         "every repository may deploy",
         "delivery",
-        'f\'assertion.repository == "{settings.repository}"\'\n                f" && ',
-        'f"',
+        'f"{repository} && (',
+        'f"(',
         trap="federation",
     ),
     Mistake(
         "every branch may deploy",
         "delivery",
-        """
-                f" && assertion.environment in {json.dumps(environments)}"
-""",
-        "\n",
+        "{repository} && ({' || '.join(jobs)})",
+        "{repository}",
+        trap="federation",
+    ),
+    Mistake(
+        "a branch that nobody read may deploy where its environment is not protected",
+        "delivery",
+        ' && assertion.ref == "{_BRANCH}"\'',
+        "'",
         trap="federation",
     ),
     Mistake(
         "a pull request may deploy",
         "delivery",
         'self._admit("deploy", deploying,',
-        'self._admit("deploy", environments[-1],',
+        'self._admit("deploy", "preview",',
         trap="federation",
     ),
     Mistake(
         "a pull request may see production's state",
         "delivery",
-        "        environments = [deploying] if settings.production else [",
-        "        environments = [",
+        "        if not settings.production:\n            jobs.append(",
+        "        if True:\n            jobs.append(",
         trap="federation",
     ),
     Mistake(

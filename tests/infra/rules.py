@@ -6,7 +6,6 @@ of creation is part of it: what is made before what it needs fails at the first 
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -419,10 +418,9 @@ def admits_one_repository(recording: Recording) -> Iterator[str]:
     a pull request's own program looks, and changes nothing."""
     production = recording.config["snaptask:production"] == "true"
     let_in = {"deploy": "prod"} if production else {"deploy": "dev", "preview": "preview"}
-    wanted = (
-        f'assertion.repository == "{recording.config.get("snaptask:repository")}"'
-        f" && assertion.environment in {json.dumps([*let_in.values()])}"
-    )
+    deploys = f'assertion.environment == "{let_in["deploy"]}" && assertion.ref == "refs/heads/main"'
+    wanted = f'assertion.repository == "{recording.config.get("snaptask:repository")}" && '
+    wanted += f"({deploys})" if production else f'({deploys} || assertion.environment == "preview")'
     for one in recording.of("iam", "WorkloadIdentityPoolProvider"):
         if one.inputs.get("attributeCondition") != wanted:
             yield one.name
