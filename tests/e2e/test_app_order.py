@@ -165,6 +165,8 @@ def test_on_the_board_keys_carry_a_card_into_the_next_column(mine: Mine) -> None
         mine.page.keyboard.press(key)
     expect(mine.titles(mine.column("Doing"))).to_have_text(["Prime"])
     expect(mine.grip("Prime")).to_be_focused()
+    prime = f"/tasks/{mine.ids['Prime']}"
+    eventually(lambda: mine.person.api.get(prime).json()["status"], lambda held: held == "doing")
     mine.page.reload()
     expect(mine.titles(mine.column("Doing"))).to_have_text(["Prime"])
 

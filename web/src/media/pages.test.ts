@@ -1,7 +1,8 @@
-import { describe, expect, test } from "vitest";
+import { InfiniteQueryObserver, QueryClient } from "@tanstack/react-query";
+import { describe, expect, onTestFinished, test } from "vitest";
 
 import type { Medium } from "../api/client";
-import { dueIn, type MediaPage, merged } from "./pages";
+import { dueIn, type MediaPage, merged, type Pages, renewNewest, renewPage } from "./pages";
 
 /** The newest has the highest number. */
 function medium(number: number, state = "ready"): Medium {
@@ -41,5 +42,56 @@ describe("a page that is looked at anew", () => {
     expect(dueIn(page(2, 1), 0)).toBe(240_000);
     expect(dueIn(page(2, 1), 999_999)).toBe(0);
     expect(dueIn({ ...page(2, 1), items: [medium(2, "scanning")] }, 500)).toBe(1500);
+  });
+});
+
+function later() {
+  let resolve: (answer: MediaPage) => void = () => {};
+  const promise = new Promise<MediaPage>((done) => { resolve = done; });
+  return { promise, resolve };
+}
+
+describe("the newest page of a list that is shown", () => {
+  const queryKey = ["media", {}];
+
+  function shown(first: () => Promise<MediaPage>): QueryClient {
+    const client = new QueryClient();
+    const list = new InfiniteQueryObserver<MediaPage, Error, Pages, typeof queryKey, string | undefined>(client, {
+      queryKey, queryFn: first, retry: false, staleTime: Infinity,
+      initialPageParam: undefined, getNextPageParam: (last: MediaPage) => last.nextCursor,
+    });
+    onTestFinished(list.subscribe(() => {}));
+    return client;
+  }
+
+  const seen = (client: QueryClient) => client.getQueryData<Pages>(queryKey)?.pages[0];
+
+  test("is not put back by an older answer that comes last", async () => {
+    const client = shown(() => Promise.resolve(page(0, 1, null)));
+    await client.refetchQueries({ queryKey });
+    const [older, newer] = [later(), later()];
+    const asked = [renewPage(client, {}, 0, () => older.promise), renewPage(client, {}, 0, () => newer.promise)];
+    newer.resolve(page(1, 1, null, 2));
+    await asked[1];
+    older.resolve(page(0, 1, null, 1));
+    await asked[0];
+    expect(ids(seen(client)!)).toBe("m1");
+  });
+
+  test("is asked for once more when its first answer was on its way", async () => {
+    const first = later();
+    const client = shown(() => first.promise);
+    const renewing = renewNewest(client, () => Promise.resolve(page(1, 1, null, 2)));
+    first.resolve(page(0, 1, null, 1));
+    await renewing;
+    expect(ids(seen(client)!)).toBe("m1");
+  });
+
+  test("is due soon when nothing answered", async () => {
+    const client = shown(() => Promise.resolve(page(0, 1, null, Date.now())));
+    await client.refetchQueries({ queryKey });
+    expect(dueIn(seen(client)!)).toBeGreaterThan(100_000);
+    await renewNewest(client, () => Promise.reject(new Error("no answer")));
+    expect(dueIn(seen(client)!)).toBeLessThanOrEqual(2000);
   });
 });

@@ -34,16 +34,26 @@ export function dueIn(page: MediaPage, now = Date.now()): number {
   return Math.max(0, page.askedAt + (page.items.some(isComing) ? SOON : BEFORE_LINKS_END) - now);
 }
 
-export async function renewPage(client: QueryClient, wanted: Wanted, at: number): Promise<void> {
+export async function renewPage(client: QueryClient, wanted: Wanted, at: number, ask = pageOf): Promise<void> {
   const key = ["media", wanted];
   const before = client.getQueryData<Pages>(key);
   if (!before?.pages[at]) return;
   const cursor = before.pageParams[at];
-  const fresh = await pageOf(wanted, cursor);
-  client.setQueryData<Pages>(key, (data) => {
-    // Meanwhile the whole list may have been asked for anew, with other pages.
-    if (!data?.pages[at] || data.pageParams[at] !== cursor) return data;
-    return { ...data, pages: data.pages.map((page, index) => (index === at ? merged(page, fresh) : page)) };
+  const fresh = await ask(wanted, cursor);
+  changePage(client, key, at, (page, its) => {
+    // Meanwhile the whole list may have been asked for anew, with other pages; and of two answers
+    // the older one may come last.
+    return its !== cursor || page.askedAt > fresh.askedAt ? page : merged(page, fresh);
+  });
+}
+
+function changePage(
+  client: QueryClient, key: readonly unknown[], at: number,
+  change: (page: MediaPage, cursor: string | undefined) => MediaPage,
+): void {
+  client.setQueryData<Pages>(key, (data) => data && {
+    ...data,
+    pages: data.pages.map((page, index) => (index === at ? change(page, data.pageParams[at]) : page)),
   });
 }
 
@@ -71,9 +81,21 @@ function momentOf({ createdAt }: Medium): string {
 }
 
 /** New media stand on the first page, so that is what is looked at when one arrives. */
-export async function renewNewest(client: QueryClient): Promise<void> {
+export async function renewNewest(client: QueryClient, ask = pageOf): Promise<void> {
   const shown = client.getQueryCache().findAll({ queryKey: ["media"], type: "active" });
-  await Promise.all(shown.map(({ queryKey }) => renewPage(client, queryKey[1] as Wanted, 0).catch(() => {})));
+  await Promise.all(shown.map(({ queryKey }) => renewFirst(client, queryKey, ask)));
+}
+
+async function renewFirst(client: QueryClient, queryKey: readonly unknown[], ask: typeof pageOf): Promise<void> {
+  try {
+    // An answer that is still on its way was asked for too early.
+    if (!client.getQueryData(queryKey)) await client.refetchQueries({ queryKey, exact: true });
+    await renewPage(client, queryKey[1] as Wanted, 0, ask);
+  } catch {
+    // Who shows the page asks again soon, until it is answered.
+    const askedAt = Date.now() - BEFORE_LINKS_END + SOON;
+    changePage(client, queryKey, 0, (page) => ({ ...page, askedAt: Math.min(page.askedAt, askedAt) }));
+  }
 }
 
 /** Out of all lists at once; the server is asked afterwards. */
