@@ -145,7 +145,7 @@ def test_changed_code_runs_at_once_and_broken_code_waits_for_the_next_change(
     tmp_path: Path,
 ) -> None:
     copy, data = tmp_path / "copy", tmp_path / "data"
-    for folder in ("emulators", "functions", "infra", "shared", "web", "docs"):
+    for folder in ("emulators", "functions", "infra", "services", "shared", "web", "docs"):
         shutil.copytree(ROOT / folder, copy / folder)
     main = copy / "functions" / "activity" / "main.py"
     whole = main.read_text()
