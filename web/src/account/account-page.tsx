@@ -65,7 +65,7 @@ function NameForm({ name }: { name: string }) {
   }
   return (
     <form className={styles.form} onSubmit={(event) => void save(event)}>
-      <label>Name<input name="name" defaultValue={name} maxLength={100} autoComplete="name" /></label>
+      <label>Name<input name="name" defaultValue={name} maxLength={80} autoComplete="name" /></label>
       <button type="submit" className="plain">Save the name</button>
     </form>
   );
