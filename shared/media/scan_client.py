@@ -74,8 +74,9 @@ class ScanService:
         return Seen(verdict.engine, verdict.verdict).passed()
 
     def _asked(self, upload: ObjectVersion) -> Verdict:
-        look = {"bucket": upload.bucket, "object": upload.name, "generation": upload.generation}
-        status, answer = self._sent(json.dumps({**look, "generation": str(upload.generation)}))
+        generation = str(upload.generation)
+        look = {"bucket": upload.bucket, "object": upload.name, "generation": generation}
+        status, answer = self._sent(json.dumps(look))
         if status in (401, 403):
             _log.error(_CALLER, status)
         if status != 200:
