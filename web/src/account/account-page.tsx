@@ -2,7 +2,6 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type SyntheticEvent, useState } from "react";
 
 import { api, body } from "../api/client";
-import { Problem } from "../api/problem";
 import { leave, useMe } from "../app";
 import { showHelp } from "../keys/keys";
 import { saveFrom } from "../media/save";
@@ -12,6 +11,7 @@ import { ask } from "../ui/ask";
 import { textOf } from "../ui/form";
 import { tell, tellProblem } from "../ui/notices";
 import { useTitle } from "../ui/title";
+import { said } from "./said";
 import { FirstPassword, useWays, Ways } from "./ways";
 import { Whose } from "./whose";
 
@@ -165,10 +165,4 @@ function EraseForm({ email }: { email: string }) {
       <button type="submit" className="plain bad">Erase the account</button>
     </form>
   );
-}
-
-function said(error: unknown): string {
-  if (!(error instanceof Problem)) return "Something unforeseen happened.";
-  const [field] = Object.entries(error.fields);
-  return field ? `This ${field[1]}.` : error.words;
 }

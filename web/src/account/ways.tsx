@@ -4,13 +4,13 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type SyntheticEvent, useState } from "react";
 
 import { api, body, type Identity, type WaysIn } from "../api/client";
-import { Problem } from "../api/problem";
 import { useProviders } from "../session/others";
 import { startLink } from "../session/provider";
 import styles from "../tasks/tasks.module.css";
 import { Failed } from "../ui/failed";
 import { textOf } from "../ui/form";
 import { tell, tellProblem } from "../ui/notices";
+import { said } from "./said";
 import { Whose } from "./whose";
 
 export function useWays() {
@@ -120,9 +120,4 @@ export function FirstPassword({ email, why }: { email: string; why: string }) {
       <p><button type="button" className="plain" onClick={() => void send()}>Mail me a link to set a password</button></p>
     </>
   );
-}
-
-function said(error: unknown): string {
-  if (!(error instanceof Problem)) return "Something unforeseen happened.";
-  return "password" in error.fields ? `This ${error.fields.password}.` : error.words;
 }

@@ -13,6 +13,11 @@ export class Problem extends Error {
   }
 }
 
+/** What went wrong, for its reader. */
+export function wordsOf(error: unknown): string {
+  return error instanceof Problem ? error.words : "Something unforeseen happened.";
+}
+
 /** After `failures` so far: no answer, or one that asks to come again. */
 export function isWorthAnother(failures: number, error: unknown): boolean {
   return error instanceof Problem && [0, 429, 503].includes(error.status) && failures < 4;

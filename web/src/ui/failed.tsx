@@ -1,6 +1,6 @@
 // In the place of what could not be loaded: why, and another try.
 
-import { Problem } from "../api/problem";
+import { wordsOf } from "../api/problem";
 import styles from "./failed.module.css";
 
 interface Props {
@@ -11,7 +11,7 @@ interface Props {
 export function Failed({ error, again }: Props) {
   return (
     <div className={styles.failed} role="alert">
-      <span>{error instanceof Problem ? error.words : "Something unforeseen happened."}</span>
+      <span>{wordsOf(error)}</span>
       <button type="button" className="quiet" onClick={again}>Try again</button>
     </div>
   );

@@ -2,7 +2,7 @@
 
 import { useSyncExternalStore } from "react";
 
-import { Problem } from "../api/problem";
+import { wordsOf } from "../api/problem";
 import styles from "./notices.module.css";
 
 interface Notice {
@@ -25,7 +25,7 @@ export function tell(words: string, undo?: () => void): void {
 }
 
 export function tellProblem(error: unknown): void {
-  tell(error instanceof Problem ? error.words : "Something unforeseen happened.");
+  tell(wordsOf(error));
 }
 
 function put(next: readonly Notice[]): void {
