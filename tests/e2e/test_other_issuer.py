@@ -128,6 +128,29 @@ def test_who_did_not_get_there_can_try_again(guest: Page) -> None:
     expect(is_in(guest)).to_be_visible()
 
 
+def test_what_was_asked_before_it_was_linked_is_not_believed_after(
+    visitor: Page, stack: Stack
+) -> None:
+    confirmed(visitor, stack)
+    other, late = new_address(), list[Route]()
+    password_of_ways(visitor)
+    # The first answer, without what is linked meanwhile, comes after it.
+    visitor.route("**/api/auth/identities", lambda route: _hold_first_get(route, late))
+    leave(visitor, "Link Local ID")
+    allow(visitor, other)
+    expect(visitor.get_by_text(f"You can sign in as {other} from now on.")).to_be_visible()
+    for route in late:
+        route.fulfill(json={"hasPassword": True, "items": []})
+    expect(visitor.get_by_text("Local ID " + other)).to_be_visible()
+
+
+def _hold_first_get(route: Route, late: list[Route]) -> None:
+    if route.request.method == "GET" and not late:
+        late.append(route)
+    else:
+        route.continue_()
+
+
 def test_somebody_links_signs_in_by_it_and_unlinks(visitor: Page, stack: Stack) -> None:
     email, other = confirmed(visitor, stack), new_address()
     password_of_ways(visitor)

@@ -51,8 +51,9 @@ export function App() {
   useEffect(() => {
     if (!said || state !== "in") return;
     tell(said);
-    // The page of the account was there before what was linked.
-    void queries.invalidateQueries({ queryKey: ["ways"] });
+    // The page of the account may have asked before it was linked, and that answer still be coming:
+    // one that is only made stale would count as the new one.
+    void queries.resetQueries({ queryKey: ["ways"] });
   }, [said, state]);
   useEffect(() => {
     if (state !== "out") return;
