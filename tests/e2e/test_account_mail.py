@@ -6,16 +6,16 @@ import re
 import secrets
 from typing import Any
 
-import httpx
 import pytest
 
+from tests.fixtures import http
 from tests.fixtures.stack import PASSWORD, Person, Stack, eventually
 
 pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
 
 
 def mails(stack: Stack, to: str) -> list[dict[str, Any]]:
-    answer = httpx.get(f"{stack.plan.url('platform')}/_emulator/mails", params={"to": to})
+    answer = http.get(f"{stack.plan.url('platform')}/_emulator/mails", params={"to": to})
     assert answer.status_code == 200
     return list(answer.json()["mails"])
 
@@ -60,7 +60,7 @@ def test_a_person_confirms_the_address_and_sets_a_new_password(
 def test_a_mail_server_that_is_down_delays_a_mail_and_loses_none(stack: Stack) -> None:
     sink = f"{stack.plan.url('platform')}/_emulator/mails"
     order = {"refuse": 451, "times": 2}
-    assert httpx.post(sink, json=order).status_code == 200
+    assert http.post(sink, json=order).status_code == 200
     email = f"{secrets.token_hex(6)}@example.com"
     with stack.client() as api:
         body = {"email": email, "password": PASSWORD}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from tests.fixtures import http
 from tests.fixtures.app import give, has_loaded, photo, task, visited
 from tests.fixtures.stack import Person, Stack
 
@@ -31,14 +31,14 @@ def pictures(browser: Browser, stack: Stack, person: Person) -> Iterator[Page]:
         )
         yield page
     told = {"content-type": "application/json"}
-    httpx.delete(_faults(stack), headers=told).raise_for_status()
+    http.delete(_faults(stack), headers=told).raise_for_status()
 
 
 def alter(stack: Stack, count: int) -> None:
     """The next uploads into the inbox arrive with another byte."""
     prefix = f"/{stack.plan.bucket('inbox')}"
     fault = {"kind": "alter", "method": "PUT", "path_prefix": prefix, "count": count}
-    httpx.post(_faults(stack), json=fault | {"after_bytes": 100}).raise_for_status()
+    http.post(_faults(stack), json=fault | {"after_bytes": 100}).raise_for_status()
 
 
 def _faults(stack: Stack) -> str:

@@ -18,6 +18,7 @@ import pytest
 
 from shared.documents import Document
 from shared.documents.firestore import FirestoreDocuments
+from tests.fixtures import http
 from tests.fixtures.ledger import differences
 from tests.fixtures.product import COLLECTIONS
 from tests.fixtures.stack import Person, Stack, announced, eventually
@@ -79,7 +80,7 @@ def upload(person: Person, task: str, number: int) -> str:
     assert answer.status_code == 201, answer.text
     ticket: dict[str, Any] = answer.json()
     signed = ticket["upload"]
-    put = sent(lambda: httpx.put(signed["url"], content=content, headers=signed["headers"]))
+    put = sent(lambda: http.put(signed["url"], content=content, headers=signed["headers"]))
     # 412: it stands there already, an earlier answer was lost.
     assert put.status_code in (200, 412), put.text
     medium = str(ticket["mediaId"])

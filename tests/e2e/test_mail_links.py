@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.fixtures import http
 from tests.fixtures.app import sign_in, sign_up
 from tests.fixtures.chromium import chromium
 from tests.fixtures.stack import PASSWORD, Stack, eventually
@@ -32,7 +32,7 @@ def link(stack: Stack, email: str, word: str) -> str:
     sink = f"{stack.plan.url('platform')}/_emulator/mails"
 
     def look() -> list[str]:
-        mails = httpx.get(sink, params={"to": email}).json()["mails"]
+        mails = http.get(sink, params={"to": email}).json()["mails"]
         return [found for mail in mails for found in re.findall(rf"\S+/#{word}=\S+", mail["text"])]
 
     return eventually(look, bool)[-1]

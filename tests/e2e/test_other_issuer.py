@@ -132,23 +132,33 @@ def test_what_was_asked_before_it_was_linked_is_not_believed_after(
     visitor: Page, stack: Stack
 ) -> None:
     confirmed(visitor, stack)
-    other, late = new_address(), list[Route]()
+    other, early = new_address(), _EarlyLook()
     password_of_ways(visitor)
-    # The first answer, without what is linked meanwhile, comes after it.
-    visitor.route("**/api/auth/identities", lambda route: _hold_first_get(route, late))
     leave(visitor, "Link Local ID")
+    visitor.route("**/api/auth/identities", early)
     allow(visitor, other)
     expect(visitor.get_by_text(f"You can sign in as {other} from now on.")).to_be_visible()
-    for route in late:
-        route.fulfill(json={"hasPassword": True, "items": []})
+    assert early.look
+    early.look.fulfill(json={"hasPassword": True, "items": []})
     expect(visitor.get_by_text("Local ID " + other)).to_be_visible()
 
 
-def _hold_first_get(route: Route, late: list[Route]) -> None:
-    if route.request.method == "GET" and not late:
-        late.append(route)
-    else:
-        route.continue_()
+class _EarlyLook:
+    """The page asks what is linked, then it is linked, then the page gets its answer."""
+
+    def __init__(self) -> None:
+        self.look: Route | None = None
+        self._linking: Route | None = None
+
+    def __call__(self, route: Route) -> None:
+        if self.look:
+            route.continue_()
+        elif route.request.method == "GET":
+            self.look = route
+            if self._linking:
+                self._linking.continue_()
+        else:
+            self._linking = route
 
 
 def test_somebody_links_signs_in_by_it_and_unlinks(visitor: Page, stack: Stack) -> None:

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.fixtures import pictures
+from tests.fixtures import http, pictures
 from tests.fixtures.stack import PASSWORD, Person, Stack, eventually
 
 pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
@@ -54,20 +54,20 @@ def test_without_the_database_people_are_told_soon_then_at_once_and_served_when_
     url, told = f"{stack.url}/api/tasks", {"Authorization": person.api.headers["Authorization"]}
 
     def read() -> httpx.Response:
-        return httpx.get(f"{url}/{task['id']}", headers=told, timeout=30)
+        return http.get(f"{url}/{task['id']}", headers=told)
 
     with stopped(part(stack, "CloudFirestore")):
         first, seconds = timed(read)
         assert (first.status_code, first.headers["Retry-After"]) == (503, "1")
-        # 2.5 s, and room for two busy cores.
-        assert seconds < 5
+        # 2.5 s, and room for two busy cores; without a budget it is a minute.
+        assert seconds < 10
         refused = [timed(read) for _ in range(20)]
         assert {answer.status_code for answer, _ in refused} == {503}
         # Twenty together are told sooner than the one that had to find out.
         assert sum(taken for _, taken in refused) < seconds
-        written = httpx.post(url, json={"title": "x"}, headers=told)
+        written = http.post(url, json={"title": "x"}, headers=told)
         assert written.status_code == 503
-        assert httpx.get(f"{stack.plan.url('tasks')}/health").status_code == 200
+        assert http.get(f"{stack.plan.url('tasks')}/health").status_code == 200
     back = eventually(read, lambda answer: answer.status_code == 200, within=10)
     assert back.json()["id"] == task["id"]
     # A refused write is none.
@@ -115,7 +115,7 @@ def test_without_the_thumbnailer_uploads_wait_and_what_was_ready_is_readable(
         for path in (f"/media/{ready}/download", f"/media/{ready}/thumbnail"):
             answer = person.api.get(path)
             assert answer.status_code == 302
-            assert httpx.get(answer.headers["Location"]).status_code == 200
+            assert http.get(answer.headers["Location"]).status_code == 200
         assert person.medium(waiting)["state"] == "pending"
         # Nobody gets to see bytes that were not looked at.
         assert person.api.get(f"/media/{waiting}/download").status_code == 409

@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 from PIL import Image
 
-from tests.fixtures import pictures
+from tests.fixtures import http, pictures
 from tests.fixtures.stack import Person, Stack, eventually, put
 
 MEDIA = "snaptask.media.v1."
@@ -27,10 +26,10 @@ def test_a_photograph_becomes_thumbnails_on_a_task(person: Person) -> None:
 
     whole = person.api.get(f"/tasks/{task['id']}/with-media").json()
     (picture,) = whole["media"]
-    thumbnail = Image.open(io.BytesIO(httpx.get(picture["thumbnailUrl"]).content))
+    thumbnail = Image.open(io.BytesIO(http.get(picture["thumbnailUrl"]).content))
     assert (thumbnail.format, thumbnail.size) == ("WEBP", (320, 240))
     for rendition in medium["renditions"]:
-        made = Image.open(io.BytesIO(httpx.get(rendition["url"]).content))
+        made = Image.open(io.BytesIO(http.get(rendition["url"]).content))
         assert max(made.size) == rendition["size"]
 
 
@@ -39,7 +38,7 @@ def test_the_original_comes_back_to_the_byte_as_an_attachment(person: Person) ->
     medium = person.settled(person.upload(content, "image/png", fileName='Öl "1" %.png'))
     redirect = person.api.get(f"/media/{medium['id']}/download")
     assert redirect.status_code == 302
-    answer = httpx.get(redirect.headers["Location"])
+    answer = http.get(redirect.headers["Location"])
     assert answer.content == content
     assert answer.headers["Content-Type"] == "image/png"
     assert answer.headers["Content-Disposition"].startswith("attachment;")
@@ -51,7 +50,7 @@ def test_where_a_picture_was_taken_is_in_no_rendition(person: Person) -> None:
     medium = person.settled(person.upload(content))
     assert b"SpyCamera" in content
     for rendition in medium["renditions"]:
-        made = httpx.get(rendition["url"]).content
+        made = http.get(rendition["url"]).content
         assert b"Exif" not in made
         assert b"SpyCamera" not in made
 
@@ -138,7 +137,7 @@ def test_thirty_people_upload_at_once_and_nobody_loses_a_picture(stack: Stack) -
 def test_chaos_on_the_way_changes_nothing_in_the_end(stack: Stack, person: Person) -> None:
     chaos = {"seed": 7, "duplicate": 0.5, "reorder": 0.5, "lostAck": 0.4, "failBefore": 0.3}
     url = f"{stack.plan.url('platform')}/_emulator/chaos"
-    assert httpx.post(url, json=chaos).status_code == 200
+    assert http.post(url, json=chaos).status_code == 200
     try:
         good = [pictures.saved(pictures.photo(200, 150, seed), "JPEG") for seed in range(8)]
         media = [person.upload(content) for content in good]
@@ -147,7 +146,7 @@ def test_chaos_on_the_way_changes_nothing_in_the_end(stack: Stack, person: Perso
         assert [person.settled(one)["state"] for one in bad] == ["rejected"] * 3
         assert eventually(lambda: stack.objects("inbox"), lambda names: not names) == []
     finally:
-        assert httpx.delete(url).status_code < 300
+        assert http.delete(url).status_code < 300
     owner = person.api.get("/auth/me").json()["id"]
     wanted = ["announced"] * 11 + ["arrived"] * 11 + ["ready"] * 8 + ["rejected"] * 3
     assert eventually(lambda: sorted(_audited(stack, owner)), lambda seen: seen == wanted)

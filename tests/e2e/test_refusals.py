@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from emulators.scanner import EICAR
-from tests.fixtures import pictures
+from tests.fixtures import http, pictures
 from tests.fixtures.stack import Person, Stack, announced, eventually, put
 
 pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
@@ -48,7 +48,7 @@ def problem(answer: httpx.Response) -> dict[str, Any]:
 @pytest.mark.parametrize("path", ["/tasks", "/media", "/auth/me"])
 def test_a_wrong_token_is_refused(stack: Stack, path: str, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"}
-    assert problem(httpx.get(f"{stack.url}/api{path}", headers=headers))["status"] == 401
+    assert problem(http.get(f"{stack.url}/api{path}", headers=headers))["status"] == 401
 
 
 def test_a_token_with_a_flipped_letter_is_refused(person: Person) -> None:
@@ -156,7 +156,7 @@ def test_a_url_serves_nothing_but_what_was_signed(person: Person) -> None:
     other = "y" if parts.path.endswith("x") else "x"
     path = parts._replace(path=parts.path[:-1] + other).geturl()
     assert put({"upload": ticket["upload"] | {"url": path}}, PHOTO).status_code == 403
-    assert httpx.get(ticket["upload"]["url"]).status_code in (400, 403)
+    assert http.get(ticket["upload"]["url"]).status_code in (400, 403)
     assert person.medium(ticket["mediaId"])["state"] == "pending"
 
 
@@ -164,13 +164,13 @@ def test_a_url_after_its_time_is_refused(stack: Stack, person: Person) -> None:
     ticket = person.ticket(PHOTO)
     faults = f"{stack.plan.url('storage')}/_emulator/faults"
     json = {"Content-Type": "application/json"}
-    assert httpx.post(faults, json={"kind": "clock", "seconds": 901}).status_code == 201
+    assert http.post(faults, json={"kind": "clock", "seconds": 901}).status_code == 201
     try:
         answer = put(ticket, PHOTO)
         assert answer.status_code == 400
         assert "ExpiredToken" in answer.text
     finally:
-        assert httpx.delete(faults, headers=json).status_code == 204
+        assert http.delete(faults, headers=json).status_code == 204
 
 
 @pytest.mark.parametrize(
@@ -199,13 +199,13 @@ def test_bytes_other_than_announced_are_refused(
 def test_a_second_put_to_a_used_url_is_refused(stack: Stack, person: Person) -> None:
     paused = {"seed": 1, "delay": 1.0, "delaySeconds": 1.0}
     url = f"{stack.plan.url('platform')}/_emulator/chaos"
-    assert httpx.post(url, json=paused).status_code == 200
+    assert http.post(url, json=paused).status_code == 200
     try:
         ticket = person.ticket(PHOTO)
         assert put(ticket, PHOTO).status_code == 200
         assert put(ticket, PHOTO).status_code == 412
     finally:
-        httpx.delete(url)
+        http.delete(url)
     medium = person.settled(ticket["mediaId"])
     assert medium["state"] == "ready"
     _erase(stack, medium["id"])
@@ -297,7 +297,7 @@ def test_a_forged_event_is_refused(
         headers["Authorization"] = f"Bearer {given}"
     url = stack.plan.url(function)
     path = "/sweep-outbox" if function == "maintenance" else "/"
-    assert problem(httpx.post(url + path, json=body, headers=headers))["status"] == 401
+    assert problem(http.post(url + path, json=body, headers=headers))["status"] == 401
     assert person.medium(ticket["mediaId"])["state"] == "pending"
 
 

@@ -10,12 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
 from emulators.plan import ROOT, Plan
-from tests.fixtures import pictures
+from tests.fixtures import http, pictures
 from tests.fixtures.stack import PASSWORD, Stack, eventually, local_cloud
 
 pytestmark = pytest.mark.emulated
@@ -48,7 +47,7 @@ def test_a_restart_keeps_everything_and_a_reset_nothing(tmp_path: Path) -> None:
         processes = family(stack)
         # The event of this one never arrives before the end.
         chaos = f"{stack.plan.url('platform')}/_emulator/chaos"
-        assert httpx.post(chaos, json={"seed": 1, "failBefore": 1.0}).status_code == 200
+        assert http.post(chaos, json={"seed": 1, "failBefore": 1.0}).status_code == 200
         waiting = person.upload(PHOTO)
         email, refresh = person.email, person.tokens["refreshToken"]
     assert stack.process.returncode == 0
@@ -57,20 +56,20 @@ def test_a_restart_keeps_everything_and_a_reset_nothing(tmp_path: Path) -> None:
 
     with local_cloud(data) as stack:
         login = {"email": email, "password": PASSWORD}
-        assert httpx.post(f"{stack.url}/api/auth/login", json=login).status_code == 200
+        assert http.post(f"{stack.url}/api/auth/login", json=login).status_code == 200
         # Made before the restart: the session and the key that sealed it were kept.
         body = {"refreshToken": refresh}
-        fresh = httpx.post(f"{stack.url}/api/auth/refresh", json=body).json()["accessToken"]
+        fresh = http.post(f"{stack.url}/api/auth/refresh", json=body).json()["accessToken"]
         headers = {"Authorization": f"Bearer {fresh}"}
-        whole = httpx.get(f"{stack.url}/api/tasks/{task['id']}/with-media", headers=headers).json()
+        whole = http.get(f"{stack.url}/api/tasks/{task['id']}/with-media", headers=headers).json()
         (picture,) = whole["media"]
-        assert httpx.get(picture["thumbnailUrl"]).status_code == 200
+        assert http.get(picture["thumbnailUrl"]).status_code == 200
         url = f"{stack.url}/api/media/{waiting}"
-        eventually(lambda: httpx.get(url, headers=headers).json()["state"], lambda s: s == "ready")
+        eventually(lambda: http.get(url, headers=headers).json()["state"], lambda s: s == "ready")
 
     assert command(data, "reset").returncode == 0
     with local_cloud(data) as stack:
-        assert httpx.post(f"{stack.url}/api/auth/login", json=login).status_code == 401
+        assert http.post(f"{stack.url}/api/auth/login", json=login).status_code == 401
 
 
 @pytest.mark.parametrize("part", ["tasks", "storage"])
@@ -155,13 +154,13 @@ def test_changed_code_runs_at_once_and_broken_code_waits_for_the_next_change(
         url = stack.plan.url("activity")
         main.write_text(changed)
         eventually(lambda: log_of(data), lambda log: "activity runs the changed code" in log)
-        assert httpx.get(f"{url}/health").json()["service"] == "changed"
+        assert http.get(f"{url}/health").json()["service"] == "changed"
         main.write_text("this is no Python")
         eventually(lambda: log_of(data), lambda log: "starts again at the next change" in log)
-        assert httpx.get(f"{stack.url}/health").status_code == 200
+        assert http.get(f"{stack.url}/health").status_code == 200
         main.write_text(whole)
         eventually(lambda: log_of(data), lambda log: log.count("runs the changed code") == 2)
-        assert httpx.get(f"{url}/health").json()["service"] == "activity"
+        assert http.get(f"{url}/health").json()["service"] == "activity"
 
 
 def command(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

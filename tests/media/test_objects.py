@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import httpx
 import pytest
 
 from shared.errors import Unavailable
@@ -15,6 +14,7 @@ from shared.media import cloud_storage
 from shared.media.cloud_storage import CloudStorageObjects
 from shared.media.objects import Gone, MemoryObjects, ObjectStore, ObjectVersion
 from tests.emulators.storage.service import Service, running
+from tests.fixtures import http
 from tests.fixtures.emulated import free_port
 
 PHOTO = bytes(range(256)) * 2000
@@ -240,7 +240,7 @@ def test_a_passing_503_is_bridged(service: Service, on_storage: World) -> None:
 
 def _fault(service: Service, method: str) -> None:
     fault = {"kind": "status", "method": method, "path_prefix": "/", "status": 503}
-    answer = httpx.post(f"{service.url}/_emulator/faults", json=fault)
+    answer = http.post(f"{service.url}/_emulator/faults", json=fault)
     assert answer.status_code == 201, answer.text
 
 

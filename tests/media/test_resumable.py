@@ -25,7 +25,7 @@ from shared.media.signing import URLSigner
 from shared.media.store import MediaStore
 from shared.media.uploads import Uploads
 from tests.emulators.storage.service import KEY, Service, running
-from tests.fixtures import pictures
+from tests.fixtures import http, pictures
 from tests.fixtures.api import ADA, Links
 from tests.fixtures.scanner import FakeScanner
 from tests.fixtures.stores import memory_documents
@@ -88,7 +88,7 @@ class World:
 
     def session(self, ticket: UploadTicket) -> str:
         assert ticket.resumable is not None
-        answer = httpx.post(ticket.resumable.url, headers=ticket.resumable.headers)
+        answer = http.post(ticket.resumable.url, headers=ticket.resumable.headers)
         assert answer.status_code == 201, answer.text
         return str(answer.headers["location"])
 
@@ -139,13 +139,13 @@ def test_an_upload_that_was_cut_half_way_goes_on_and_becomes_ready(world: World)
     path = f"/inbox/uploads/{ticket.media_id}"
     world.service.fault(kind="cut", method="PUT", path_prefix=path, after_bytes=half)
     with pytest.raises(httpx.TransportError):
-        httpx.put(session, content=PHOTO)
-    state = httpx.put(session, headers={"content-range": f"bytes */{len(PHOTO)}"})
+        http.put(session, content=PHOTO)
+    state = http.put(session, headers={"content-range": f"bytes */{len(PHOTO)}"})
     assert state.status_code == 308
     done = int(state.headers["range"].removeprefix("bytes=0-")) + 1
     assert 0 < done <= half
     rest = {"content-range": f"bytes {done}-{len(PHOTO) - 1}/{len(PHOTO)}"}
-    assert httpx.put(session, content=PHOTO[done:], headers=rest).status_code == 200
+    assert http.put(session, content=PHOTO[done:], headers=rest).status_code == 200
     world.arrived(ticket.media_id)
     assert world.state(ticket.media_id) == ("ready", None)
     assert world.store.usage(ADA).used == len(PHOTO)
@@ -165,7 +165,7 @@ def test_a_session_that_takes_other_bytes_is_refused_by_the_pipeline(
 ) -> None:
     """The real service may not hold a session to what the URL says; nothing depends on it."""
     ticket = world.ticket()
-    assert httpx.put(world.session(ticket), content=content).status_code == 200
+    assert http.put(world.session(ticket), content=content).status_code == 200
     world.arrived(ticket.media_id)
     assert world.state(ticket.media_id) == ("rejected", reason)
     assert world.store.usage(ADA).taken == 0
@@ -177,11 +177,11 @@ def test_the_start_takes_no_other_type_and_no_second_object(world: World) -> Non
     assert ticket.resumable is not None
     url, headers = ticket.resumable.url, ticket.resumable.headers
     for change in ({"content-type": "text/html"}, {"x-goog-meta-evil": "1"}):
-        assert httpx.post(url, headers=headers | change).status_code in (400, 403)
+        assert http.post(url, headers=headers | change).status_code in (400, 403)
     del (bare := dict(headers))["x-goog-if-generation-match"]
-    assert httpx.post(url, headers=bare).status_code in (400, 403)
-    assert httpx.put(ticket.upload.url, content=PHOTO, headers=ticket.upload.headers).is_success
-    assert httpx.post(url, headers=headers).status_code == 412
+    assert http.post(url, headers=bare).status_code in (400, 403)
+    assert http.put(ticket.upload.url, content=PHOTO, headers=ticket.upload.headers).is_success
+    assert http.post(url, headers=headers).status_code == 412
 
 
 def test_what_arrives_over_a_session_of_a_cancelled_upload_deletes_itself(world: World) -> None:
@@ -190,7 +190,7 @@ def test_what_arrives_over_a_session_of_a_cancelled_upload_deletes_itself(world:
     world.gallery.cancel(ADA, ticket.media_id)
     # The room is held, because these bytes still come.
     assert world.store.usage(ADA).reserved == len(PHOTO)
-    assert httpx.put(session, content=PHOTO).status_code == 200
+    assert http.put(session, content=PHOTO).status_code == 200
     world.arrived(ticket.media_id)
     assert world.state(ticket.media_id) == ("deleted", None)
     for bucket in ("inbox", "media", "renditions"):
@@ -200,11 +200,11 @@ def test_what_arrives_over_a_session_of_a_cancelled_upload_deletes_itself(world:
 def test_both_ways_of_one_ticket_make_one_medium(world: World) -> None:
     ticket = world.ticket()
     session = world.session(ticket)
-    assert httpx.put(ticket.upload.url, content=PHOTO, headers=ticket.upload.headers).is_success
+    assert http.put(ticket.upload.url, content=PHOTO, headers=ticket.upload.headers).is_success
     world.arrived(ticket.media_id)
     before = world.store.get(ticket.media_id)
     # The inbox is free again, so the session may still end.
-    if httpx.put(session, content=PHOTO).status_code == 200:
+    if http.put(session, content=PHOTO).status_code == 200:
         world.arrived(ticket.media_id)
     assert world.store.get(ticket.media_id) == before
     assert world.store.usage(ADA).used == len(PHOTO)
@@ -217,5 +217,5 @@ def test_expiry_is_what_the_ticket_says(world: World) -> None:
     assert ticket.resumable.expires_at == ticket.upload.expires_at
     left = ticket.resumable.expires_at - datetime.now(UTC)
     with world.service.clock(left.total_seconds() + 5):
-        answer = httpx.post(ticket.resumable.url, headers=ticket.resumable.headers)
+        answer = http.post(ticket.resumable.url, headers=ticket.resumable.headers)
     assert answer.status_code == 400

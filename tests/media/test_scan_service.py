@@ -34,6 +34,7 @@ from shared.media.pipeline import Pipeline
 from shared.media.scan import scanner
 from shared.media.scan_client import ScanService
 from tests.emulators.storage.service import Service, running
+from tests.fixtures import http
 from tests.fixtures.emulated import free_port
 from tests.fixtures.processes import Process, Unchecked, metadata_server, serves, until
 from tests.fixtures.sources import ROOT
@@ -84,7 +85,7 @@ class World:
             "object": upload.name,
             "generation": str(upload.generation),
         }
-        return httpx.post(self.url, json=look, timeout=60)
+        return http.post(self.url, json=look)
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +326,7 @@ def cloud_run(world: World, folder: Path) -> Iterator[tuple[Web, Identity, Web]]
             sender.check(token)
         except ProductError:
             return Answer(401, b"<html>")
-        answer = httpx.post(world.url, content=asked.body, headers={**asked.headers}, timeout=60)
+        answer = http.post(world.url, content=asked.body, headers={**asked.headers})
         return Answer(answer.status_code, answer.content)
 
     with serving(certificates) as issuer, serving(front) as web:

@@ -20,6 +20,7 @@ from shared.identity.id_tokens import IDTokens, read_rsa_jwk
 from shared.jwks import JWKS
 from tests.emulators.platform.conftest import PROJECT
 from tests.emulators.platform.service import Platform, running
+from tests.fixtures import http
 
 pytestmark = pytest.mark.emulated
 CLIENT, SECRET, BACK = "snaptask.apps.example", "not told", "http://localhost:3000/signed-in"
@@ -100,9 +101,9 @@ def test_what_it_gives_is_what_the_product_takes(issuer: Platform) -> None:
 def test_it_says_itself_where_everything_is(issuer: Platform) -> None:
     told = issuer.http.get("/issuer/.well-known/openid-configuration").json()
     assert told["issuer"] == f"{issuer.url}/issuer"
-    assert httpx.get(told["jwks_uri"]).json()["keys"][0]["alg"] == "RS256"
-    assert httpx.get(told["authorization_endpoint"], params=ASKED).status_code == 200
-    assert httpx.post(told["token_endpoint"], data={"x": "y"}).status_code == 401
+    assert http.get(told["jwks_uri"]).json()["keys"][0]["alg"] == "RS256"
+    assert http.get(told["authorization_endpoint"], params=ASKED).status_code == 200
+    assert http.post(told["token_endpoint"], data={"x": "y"}).status_code == 401
 
 
 @pytest.mark.parametrize(

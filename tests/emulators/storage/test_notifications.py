@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
-import httpx
 import pytest
 from google.api_core.exceptions import DeadlineExceeded
 from google.cloud import storage
@@ -18,7 +17,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from google.pubsub_v1.types import PubsubMessage
 
 from tests.emulators.storage.service import Service, running
-from tests.fixtures import emulated
+from tests.fixtures import emulated, http
 from tests.fixtures.stack import eventually
 
 pytestmark = pytest.mark.emulated
@@ -132,7 +131,7 @@ def test_a_fault_tells_more_often(service: Service, topic: Topic) -> None:
     bucket = service.bucket("told")
     notify(bucket, topic, event_types=["OBJECT_FINALIZE"])
     fault = {"kind": "notification", "bucket": "told", "copies": 3, "delay": 0.05}
-    assert httpx.post(f"{service.url}/_emulator/faults", json=fault).status_code == 201
+    assert http.post(f"{service.url}/_emulator/faults", json=fault).status_code == 201
     put(bucket, "a")
     put(bucket, "b")
     seen = [dict(one.attributes)["objectId"] for one in topic.await_count(4)]

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.emulators.storage.service import ORIGIN, Service, running
+from tests.fixtures import http
 
 pytestmark = pytest.mark.emulated
 
@@ -38,9 +39,9 @@ def code(answer: httpx.Response) -> str:
 
 def test_what_was_signed_is_stored_and_read_back(service: Service):
     url = service.sign("bkt", "ü/1 ~.png", headers=HEADERS)
-    stored = httpx.put(url, content=b"12345", headers=HEADERS)
+    stored = http.put(url, content=b"12345", headers=HEADERS)
     assert (stored.status_code, stored.headers["x-goog-generation"] != "") == (200, True)
-    read = httpx.get(
+    read = http.get(
         service.sign("bkt", "ü/1 ~.png", "GET", response_disposition="attachment"),
         headers={"range": "bytes=1-2"},
     )
@@ -52,29 +53,29 @@ def test_what_was_signed_is_stored_and_read_back(service: Service):
 def test_a_read_is_conditional(service: Service):
     service.client.bucket("bkt").blob("cond").upload_from_string("abc")
     url = service.sign("bkt", "cond", "GET")
-    tag = httpx.get(url).headers["etag"]
-    assert httpx.get(url, headers={"if-none-match": tag}).status_code == 304
-    assert httpx.get(url, headers={"if-match": '"other"'}).status_code == 412
-    assert httpx.get(url, headers={"range": "bytes=9-"}).status_code == 416
+    tag = http.get(url).headers["etag"]
+    assert http.get(url, headers={"if-none-match": tag}).status_code == 304
+    assert http.get(url, headers={"if-match": '"other"'}).status_code == 412
+    assert http.get(url, headers={"range": "bytes=9-"}).status_code == 416
 
 
 def test_a_mismatch_shows_what_should_have_been_signed(service: Service):
     url = service.sign("bkt", "shown")
-    answer = httpx.put(url.replace("shown", "other"), content=b"x")
+    answer = http.put(url.replace("shown", "other"), content=b"x")
     assert (answer.status_code, code(answer)) == (403, "SignatureDoesNotMatch")
     assert "<StringToSign>GOOG4-RSA-SHA256" in answer.text
     assert "<CanonicalRequest>PUT\n/bkt/other" in answer.text
 
 
 def test_an_unsigned_request_is_refused(service: Service):
-    answer = httpx.get(f"{service.url}/bkt/any")
+    answer = http.get(f"{service.url}/bkt/any")
     assert (answer.status_code, code(answer)) == (403, "AccessDenied")
 
 
 def test_an_expired_url_is_refused(service: Service):
     url = service.sign("bkt", "late", expiration=timedelta(seconds=60))
     with service.clock(61):
-        answer = httpx.put(url, content=b"x")
+        answer = http.put(url, content=b"x")
     assert (answer.status_code, code(answer)) == (400, "ExpiredToken")
 
 
@@ -82,8 +83,8 @@ def test_an_expired_url_is_refused(service: Service):
 def test_a_size_outside_the_range_is_refused(service: Service, size: int, expected: str):
     headers = {"x-goog-content-length-range": "2,10"}
     url = service.sign("bkt", "range", headers=headers)
-    assert code(httpx.put(url, content=b"x" * size, headers=headers)) == expected
-    streamed = httpx.put(url, content=iter([b"x" * size]), headers=headers)
+    assert code(http.put(url, content=b"x" * size, headers=headers)) == expected
+    streamed = http.put(url, content=iter([b"x" * size]), headers=headers)
     assert code(streamed) == expected
 
 
@@ -91,11 +92,11 @@ def test_bytes_other_than_the_announced_are_refused(service: Service):
     crc = base64.b64encode(google_crc32c.Checksum(b"right").digest()).decode()
     headers = {"x-goog-hash": f"crc32c={crc}"}
     url = service.sign("bkt", "hash", headers=headers)
-    assert code(httpx.put(url, content=b"wrong", headers=headers)) == "BadDigest"
-    assert httpx.put(url, content=b"right", headers=headers).status_code == 200
+    assert code(http.put(url, content=b"wrong", headers=headers)) == "BadDigest"
+    assert http.put(url, content=b"right", headers=headers).status_code == 200
     digest = {"x-goog-content-sha256": hashlib.sha256(b"right").hexdigest()}
     url = service.sign("bkt", "sha", headers=digest)
-    assert code(httpx.put(url, content=b"wrong", headers=digest)) == "BadDigest"
+    assert code(http.put(url, content=b"wrong", headers=digest)) == "BadDigest"
 
 
 def test_of_racing_writers_exactly_one_wins(service: Service):
@@ -103,7 +104,7 @@ def test_of_racing_writers_exactly_one_wins(service: Service):
     url = service.sign("bkt", "race", headers=headers)
 
     def write(number: int) -> int:
-        return httpx.put(url, content=bytes([number]) * 100_000, headers=headers).status_code
+        return http.put(url, content=bytes([number]) * 100_000, headers=headers).status_code
 
     with ThreadPoolExecutor(12) as pool:
         results = sorted(pool.map(write, range(12)))
@@ -114,7 +115,7 @@ def test_of_racing_writers_exactly_one_wins(service: Service):
 
 def start(service: Service, name: str, **headers: str) -> str:
     url = service.sign("bkt", name, "RESUMABLE", headers=headers)
-    answer = httpx.post(url, headers={"x-goog-resumable": "start", "origin": ORIGIN, **headers})
+    answer = http.post(url, headers={"x-goog-resumable": "start", "origin": ORIGIN, **headers})
     assert answer.status_code == 201, answer.text
     return answer.headers["location"]
 
@@ -125,25 +126,25 @@ def test_a_resumable_upload_goes_on_after_a_cut(service: Service):
     # The server hands over up to 320 KiB at once, so one unit at least is written by then.
     service.fault(kind="cut", method="PUT", path_prefix="/bkt/resumed", after_bytes=700_000)
     with pytest.raises(httpx.TransportError):
-        httpx.put(location, content=data)
-    state = httpx.put(location, headers={"content-range": "bytes */1000000"})
+        http.put(location, content=data)
+    state = http.put(location, headers={"content-range": "bytes */1000000"})
     assert state.status_code == 308
     done = int(state.headers["range"].removeprefix("bytes=0-")) + 1
     assert done in (262_144, 524_288)
     rest = {"content-range": f"bytes {done}-999999/1000000"}
-    assert httpx.put(location, content=data[done:], headers=rest).status_code == 200
+    assert http.put(location, content=data[done:], headers=rest).status_code == 200
     assert service.client.bucket("bkt").blob("resumed").download_as_bytes() == data
-    again = httpx.put(location, headers={"content-range": "bytes */1000000"})
+    again = http.put(location, headers={"content-range": "bytes */1000000"})
     assert again.status_code == 200
 
 
 def test_a_session_keeps_the_conditions_of_its_start(service: Service):
     location = start(service, "bound", **{"x-goog-content-length-range": "0,10"})
-    assert code(httpx.put(location, content=b"x" * 11)) == "EntityTooLarge"
-    assert httpx.put(location.replace("/bound?", "/other?"), content=b"x").status_code == 403
-    assert httpx.put(location[:-1] + "!", content=b"x").status_code == 404
-    assert httpx.delete(location).status_code == 499
-    assert httpx.put(location, content=b"x").status_code == 404
+    assert code(http.put(location, content=b"x" * 11)) == "EntityTooLarge"
+    assert http.put(location.replace("/bound?", "/other?"), content=b"x").status_code == 403
+    assert http.put(location[:-1] + "!", content=b"x").status_code == 404
+    assert http.delete(location).status_code == 499
+    assert http.put(location, content=b"x").status_code == 404
 
 
 def form(service: Service, **more: object) -> tuple[str, dict[str, str]]:
@@ -159,21 +160,21 @@ def form(service: Service, **more: object) -> tuple[str, dict[str, str]]:
 
 def test_a_form_upload_obeys_its_policy(service: Service):
     url, fields = form(service)
-    assert httpx.post(url, data=fields, files={"file": b"12345"}).status_code == 204
-    too_large = httpx.post(url, data=fields, files={"file": b"x" * 11})
+    assert http.post(url, data=fields, files={"file": b"12345"}).status_code == 204
+    too_large = http.post(url, data=fields, files={"file": b"x" * 11})
     assert code(too_large) == "EntityTooLarge"
     for change in ({"key": "other"}, {"content-type": "text/html"}, {"x-goog-meta-a": "1"}):
-        refused = httpx.post(url, data={**fields, **change}, files={"file": b"1"})
+        refused = http.post(url, data={**fields, **change}, files={"file": b"1"})
         assert (refused.status_code, code(refused)) == (403, "AccessDenied")
     forged = {**fields, "policy": base64.b64encode(b'{"conditions": []}').decode()}
-    assert httpx.post(url, data=forged, files={"file": b"1"}).status_code == 403
+    assert http.post(url, data=forged, files={"file": b"1"}).status_code == 403
 
 
 @pytest.mark.parametrize("change", ["x-goog-acl", "x-goog-encryption-key"])
 def test_what_is_left_out_says_so(service: Service, change: str):
     headers = {change: "private"}
     url = service.sign("bkt", "left", headers=headers)
-    assert httpx.put(url, content=b"x", headers=headers).status_code == 501
+    assert http.put(url, content=b"x", headers=headers).status_code == 501
 
 
 def test_a_killed_emulator_keeps_what_it_answered_and_half_of_nothing(tmp_path):
@@ -183,7 +184,7 @@ def test_a_killed_emulator_keeps_what_it_answered_and_half_of_nothing(tmp_path):
         url = service.sign("bkt", "half")
         location = start(service, "resumed")
         unit = {"content-range": "bytes 0-262143/300000"}
-        assert httpx.put(location, content=b"r" * 262_144, headers=unit).status_code == 308
+        assert http.put(location, content=b"r" * 262_144, headers=unit).status_code == 308
 
         def dying():
             for _ in range(20):
@@ -193,11 +194,11 @@ def test_a_killed_emulator_keeps_what_it_answered_and_half_of_nothing(tmp_path):
             time.sleep(0)
 
         with pytest.raises(httpx.TransportError):
-            httpx.put(url, content=dying())
+            http.put(url, content=dying())
     with running(tmp_path) as service:
         names = [blob.name for blob in service.client.list_blobs("bkt")]
         assert names == ["whole"]
         assert not list((tmp_path / "data" / "incoming").iterdir())
         path = location.partition("/bkt/")[2]
-        state = httpx.put(f"{service.url}/bkt/{path}", headers={"content-range": "bytes */300000"})
+        state = http.put(f"{service.url}/bkt/{path}", headers={"content-range": "bytes */300000"})
         assert state.headers["range"] == "bytes=0-262143"
