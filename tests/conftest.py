@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator
 
@@ -10,7 +9,7 @@ import psutil
 import pytest
 
 from tests.fixtures import emulated
-from tests.fixtures.stack import Person, Stack, local_cloud
+from tests.fixtures.stack import Person, Stack, fresh_cloud
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,11 +54,8 @@ def pubsub(pubsub_emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One local cloud for all tests of a test process; mark them xdist_group("stack")."""
-    data = tmp_path_factory.mktemp("cloud") / "data"
-    with local_cloud(data, "--no-reload") as running:
+    with fresh_cloud(tmp_path_factory) as running:
         yield running
-    # Gigabytes of pictures, which pytest would keep for three runs.
-    shutil.rmtree(data)
 
 
 @pytest.fixture

@@ -57,5 +57,21 @@ def test_tests_run_without_a_token_and_tokens_without_a_fork(path: Path) -> None
 def test_a_deployment_comes_from_the_protected_branch_after_its_tests() -> None:
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())["jobs"]
     assert jobs["check"]["if"] == "github.ref == 'refs/heads/main'"
-    assert jobs["check"]["steps"][-1] == {"run": "make check"}
+    assert {"run": "make check"} in jobs["check"]["steps"]
     assert jobs["deploy"]["needs"] == "check"
+
+
+def test_the_app_that_is_deployed_is_the_one_that_was_tested() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())["jobs"]
+    uses = {job: [step.get("uses", step.get("run")) for step in jobs[job]["steps"]] for job in jobs}
+    given, taken = jobs["check"]["steps"][-1], jobs["deploy"]["steps"][2]
+    assert given["uses"].startswith("actions/upload-artifact@")
+    assert taken["uses"].startswith("actions/download-artifact@")
+    assert {(one["with"]["name"], one["with"]["path"]) for one in (given, taken)} == {
+        ("web", "web/dist")
+    }
+    # `pulumi up` refuses an app that does not say of which sources it was made.
+    assert given["with"]["include-hidden-files"] is True
+    # Nothing but pinned actions runs where a token can be had, and the token comes last.
+    assert not [one for one in uses["deploy"] if one.startswith("make")]
+    assert "google-github-actions/auth" in uses["deploy"][3]

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 
 from shared.ids import new_id
 from tests.fixtures.app import has_loaded, photo, visited
-from tests.fixtures.stack import Person, Stack
+from tests.fixtures.stack import Person, Stack, fresh_cloud
 
 pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
 MANY = 3000
@@ -30,6 +30,13 @@ new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) window.slow.push(entry.duration);
 }).observe({ type: "longtask", buffered: true });
 """
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Of its own: the emulator's queries and the reconciler read all the documents there are."""
+    with fresh_cloud(tmp_path_factory) as running:
+        yield running
 
 
 def fill(stack: Stack, person: Person, count: int = MANY) -> None:

@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
 PATIENCE = 30_000
 NAME = "__Host-snaptask-refresh"
 TOKEN = re.compile(r"[a-z2-7]{20}\.\d+\.\d+\.[A-Za-z0-9_-]{43}")
+# A refresh that a test holds back is given up by nobody.
+PATIENT = "AbortSignal.timeout = () => new AbortController().signal"
 IN_REACH = """
 () => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])
 """
@@ -110,6 +112,7 @@ def test_a_token_that_expires_is_renewed_and_nobody_notices(
 def test_tabs_take_turns_to_refresh_and_all_stay_signed_in(
     context: BrowserContext, stack: Stack
 ) -> None:
+    context.add_init_script(PATIENT)
     first = signed_up(context, stack.plan.origins[0])
     second = context.new_page()
     second.goto(stack.plan.origins[0])
@@ -131,6 +134,7 @@ def test_tabs_take_turns_to_refresh_and_all_stay_signed_in(
         page.wait_for_function(
             "navigator.locks.query().then(({ held, pending }) => held.length + pending.length > 1)"
         )
+    eventually(lambda: first.evaluate("1") and len(held), lambda count: count == 1)
     assert passed == [], "the second one has not asked"
     held[0].continue_()
     for page in (first, second):
@@ -140,6 +144,7 @@ def test_tabs_take_turns_to_refresh_and_all_stay_signed_in(
 
 def test_a_browser_without_locks_is_forgiven(context: BrowserContext, stack: Stack) -> None:
     """Old ones refresh with the same cookie at once; the parent's grace is what saves them."""
+    context.add_init_script(PATIENT)
     context.add_init_script("Object.defineProperty(navigator, 'locks', { value: undefined })")
     pages = [signed_up(context, stack.plan.origins[0])]
     for _ in range(3):

@@ -187,6 +187,14 @@ def test_somebody_links_signs_in_by_it_and_unlinks(visitor: Page, stack: Stack) 
     expect(visitor.get_by_text("Local ID " + other)).to_have_count(0)
 
 
+def test_whoever_comes_back_is_where_he_was(guest: Page, stack: Stack) -> None:
+    guest.goto(f"{stack.plan.origins[0]}/join/abc")
+    leave(guest)
+    allow(guest, new_address())
+    expect(guest.get_by_text("Somebody shares a task with you")).to_be_visible()
+    assert urlsplit(guest.url).path == "/join/abc"
+
+
 def test_a_wrong_password_links_nothing_and_says_so(guest: Page, stack: Stack) -> None:
     confirmed(guest, stack)
     ways = guest.locator("form", has=guest.get_by_role("button", name="Link Local ID"))

@@ -6,19 +6,27 @@ import asyncio
 import base64
 import io
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import google_crc32c
 import pytest
 from PIL import Image
 
-from tests.fixtures.stack import Person, Stack, eventually
+from tests.fixtures.stack import Person, Stack, eventually, fresh_cloud
 from tests.load.pictures import jpeg
 from tests.load.rate import at_rate, percentile
 from tests.load.uploads import upload_all
 
 COUNT, SIZE = 120, 10_000_000
 PEOPLE = 6
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Of its own: the emulator is slower the more documents there are."""
+    with fresh_cloud(tmp_path_factory) as running:
+        yield running
 
 
 @pytest.mark.emulated

@@ -17,6 +17,8 @@ interface Kept {
   aim: Aim;
   state: string;
   proof: string;
+  /** The path one was at, and is again. */
+  place: string;
 }
 type Arrival = { aim: Aim; code: string; proof: string } | { aim: Aim; words: string };
 
@@ -60,7 +62,7 @@ async function finish({ aim, code, proof }: Extract<Arrival, { code: string }>):
 
 function leaveFor({ authorizationUrl, state, proof }: SignInStart, aim: Aim): void {
   if (!authorizationUrl) throw new Problem(0, "", "This page is not one that the issuer sends people back to.");
-  const kept: Kept = { aim, state, proof };
+  const kept: Kept = { aim, state, proof, place: location.pathname };
   sessionStorage.setItem(KEPT, JSON.stringify(kept));
   location.assign(authorizationUrl);
 }
@@ -70,7 +72,8 @@ function arrived(): Arrival | null {
   const told = new URLSearchParams(location.search);
   const kept = taken();
   const aim = kept?.aim ?? "in";
-  history.replaceState(null, "", aim === "link" ? "/account" : "/");
+  // With the origin: a path may begin with two strokes.
+  history.replaceState(null, "", location.origin + (kept?.place ?? "/"));
   if (!kept || told.get("state") !== kept.state) {
     return { aim, words: "This did not begin in this tab, so nothing was done. Try it again here." };
   }
