@@ -189,14 +189,17 @@ class Accounts:
             raise Conflict("The account was changed meanwhile; try again") from None
 
     def confirmed(self, caller: Principal, password: str, pointer: str) -> User:
-        """Who signed in says his password again. Raises Invalid for a wrong one: 401 would sign
-        a client out."""
-        reserved = self._attempts.confirm(caller.user)
+        """Who signed in says his password again. Raises what `confirm` does."""
         user = self.present(caller)
+        self.confirm(user, password, pointer)
+        return user
+
+    def confirm(self, user: User, password: str, pointer: str) -> None:
+        """Raises Invalid for a wrong one: 401 would sign a client out."""
+        reserved = self._attempts.confirm(user.id)
         if not self._passwords.verify(user.password_hash, password):
             raise Invalid(errors=[{"pointer": pointer, "message": "is not your password"}])
         self._attempts.confirmed(reserved)
-        return user
 
     def present(self, caller: Principal) -> User:
         user = self._store.user(caller.user)

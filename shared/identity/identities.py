@@ -106,7 +106,7 @@ class Identities:
         user = self._accounts.present(caller)
         try:
             proved, proof = provider.prove(given, origin, source, _bound(caller, user))
-            done = self._already(caller, proved)
+            done = self._already(caller, self._documents.get(path_of(proved)))
             if done is not None:
                 return done
             provider.use(proof)
@@ -115,7 +115,7 @@ class Identities:
             raise _proves_nothing() from None
         for _ in range(_ROUNDS):
             try:
-                return self._already(caller, proved) or self._link(caller, proved, user.epoch)
+                return self._link(caller, proved, user.epoch)
             except (AlreadyExists, PreconditionFailed):
                 continue
         raise Unavailable("This account is being changed from many sides")
@@ -143,10 +143,9 @@ class Identities:
         except PreconditionFailed:
             raise Conflict("The account was changed meanwhile; try again") from None
 
-    def _already(self, caller: Principal, proved: Proved) -> IdentityView | None:
+    def _already(self, caller: Principal, identity: Document | None) -> IdentityView | None:
         """None when nobody's account is opened by it. Raises Conflict when another's is, which
         who has proved to be this somebody may know: it is his own."""
-        identity = self._documents.get(path_of(proved))
         if identity is None or is_unlinked(identity):
             return None
         if identity.data["user"] == caller.user:
@@ -163,7 +162,10 @@ class Identities:
         user, now = self._accounts.present(caller), self._clock()
         if user.epoch != epoch:
             raise _proves_nothing()
+        # Judged by the very state that is written over: read again, it might be linked by then.
         present = self._documents.get(path_of(proved))
+        if (done := self._already(caller, present)) is not None:
+            return done
         if len(self._linked(user)) >= MOST:
             raise Conflict("The account has as many of them as it can have")
         event = linked(proved, user.id, "asked", now)
@@ -179,9 +181,11 @@ class Identities:
         return self._documents.query(_COLLECTION, where=where, limit=_SHOWN)
 
     def _confirmed(self, caller: Principal, password: str) -> User:
-        if not self._accounts.present(caller).has_password:
+        user = self._accounts.present(caller)
+        if not user.has_password:
             raise Conflict("Set a password first: without one this is the only way in")
-        return self._accounts.confirmed(caller, password, "/password")
+        self._accounts.confirm(user, password, "/password")
+        return user
 
 
 def _id_of(proved: Proved) -> str:

@@ -3,6 +3,9 @@ never so that nobody gets in any more."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -33,6 +36,26 @@ from tests.identity.world import PASSWORD, Between, World, at_once, json_of
 
 __all__ = ["issuer", "keys", "quick"]
 BOB = {"sub": "20769150350006150715113082367", "email": "bob@gmail.com"}
+
+
+class Overtaken:
+    """For WatchedDocuments: does what it is armed with before the call that is the `moment`th
+    from then on."""
+
+    def __init__(self, moment: int) -> None:
+        self._left = moment
+        self.other: Callable[[], object] | None = None
+
+    def arm(self, other: Callable[[], object]) -> None:
+        self.other = other
+
+    def __call__(self, name: str, _: int) -> None:
+        if self.other is None or name.startswith("after"):
+            return
+        self._left -= 1
+        if not self._left:
+            other, self.other = self.other, None
+            other()
 
 
 def joined(world: World, email: str = "ada@example.org") -> dict[str, Any]:
@@ -256,6 +279,27 @@ def test_the_same_eight_times_at_once_is_linked_once(issuer: Issuer) -> None:
     assert set(at_once(8, one)) <= {200, 503}
     assert len(ways(world, ada)["items"]) == 1
     assert how(world) == ["asked"]
+
+
+@pytest.mark.parametrize("is_same", [True, False], ids=["same account", "another"])
+def test_who_is_faster_at_any_moment_of_a_linking_stays_the_one(keys: Web, is_same: bool) -> None:
+    """Before each call of the store in turn."""
+    for moment in count(1):
+        overtaken = Overtaken(moment)
+        quick = product(keys, WatchedDocuments(memory_documents(), overtaken))
+        world = quick.world
+        slow, other = joined(world), joined(world, "eve@example.org")
+        fast = slow if is_same else other
+        first, last = json_of(begin(world, fast)), json_of(begin(world, slow))
+        token = quick.token(first["nonce"])
+        overtaken.arm(partial(give, world, fast, first["proof"], token))
+        answer = give(world, slow, last["proof"], quick.token(last["nonce"]))
+        if overtaken.other is not None:
+            break
+        assert answer.status_code == (200 if is_same else 409), moment
+        assert len(ways(world, fast)["items"]) == 1, moment
+        assert how(world) == ["asked"], moment
+    assert moment > 6, "there were as many calls as moments"
 
 
 @pytest.mark.usefixtures("patient")
