@@ -1,4 +1,5 @@
-"""Bytes that change between the browser and the bucket: noticed, said, and sent again."""
+"""Bytes that change between the browser and the bucket, or come when nobody waits for them any
+more: noticed, said, and sent again."""
 
 from __future__ import annotations
 
@@ -51,6 +52,18 @@ def alter(stack: Stack, count: int) -> None:
     prefix = f"/{stack.plan.bucket('inbox')}"
     fault = {"kind": "alter", "method": "PUT", "path_prefix": prefix, "count": count}
     http.post(_faults(stack), json=fault | {"after_bytes": 100}).raise_for_status()
+
+
+def let_its_time_pass(stack: Stack, media_id: str) -> None:
+    """What was signed for the medium was signed for a quarter of an hour."""
+    field = {"uploadExpiresAt": {"timestampValue": "2026-01-01T00:00:00Z"}}
+    http.patch(
+        f"{stack.plan.url('firestore')}/v1/projects/{stack.plan.project}"
+        f"/databases/(default)/documents/media/{media_id}",
+        params={"updateMask.fieldPaths": "uploadExpiresAt"},
+        json={"fields": field},
+        headers={"Authorization": "Bearer owner"},
+    ).raise_for_status()
 
 
 def _faults(stack: Stack) -> str:
@@ -130,3 +143,36 @@ def test_a_storage_that_has_another_sum_than_the_page_is_not_believed(
     assert was_said(pictures, CHANGED)
     assert len(sums) == 2
     assert sums[0] == sums[1]
+
+
+@pytest.mark.parametrize("padding", [0, 9 * MIB], ids=["one request", "by parts"])
+def test_an_upload_that_rests_for_longer_than_its_signature_is_taken_up_all_the_same(
+    pictures: Page, stack: Stack, person: Person, padding: int
+) -> None:
+    """In one request it becomes another medium, and the room of the first one is free at once; by
+    parts it goes on in its session."""
+    storage = f"{stack.plan.url('storage')}/**"
+    content = photo() + bytes(padding)
+    pictures.route(storage, lambda route: _cut(route, content))
+    drop(pictures, content)
+    tray = pictures.get_by_role("region", name="Uploads")
+    expect(tray).to_contain_text("Trying again")
+    tray.get_by_role("button", name="Pause a.jpg").click()
+    first = person.api.get("/media").json()["items"][0]["id"]
+    let_its_time_pass(stack, first)
+    pictures.unroute(storage)
+    tray.get_by_role("button", name="Resume a.jpg").click()
+    has_loaded(pictures.get_by_alt_text("a.jpg"))
+    (medium,) = person.api.get("/media").json()["items"]
+    assert (medium["id"] == first) == bool(padding)
+    usage = person.api.get("/media/usage").json()
+    assert (medium["state"], usage["used"], usage["reserved"]) == ("ready", len(content), 0)
+
+
+def _cut(route: Route, content: bytes) -> None:
+    """No byte of one request, and only the first part of several."""
+    part = route.request.headers.get("content-range", "bytes 0-0")
+    if route.request.method == "PUT" and (len(content) < MIB or not part.startswith("bytes 0-")):
+        route.abort()
+    else:
+        route.continue_()

@@ -10,6 +10,7 @@ interface Medium {
   size: number;
   crc32c: string;
   expired: boolean;
+  swept: boolean;
   object: Uint8Array | undefined;
 }
 
@@ -32,7 +33,11 @@ export class Server {
   refusesAltered = false;
   tellsSums = true;
   stuck = false;
+  neverSettles = false;
+  signsNothing = false;
   onPut: (() => void) | undefined;
+  onRest: (() => void) | undefined;
+  onSettling: (() => void) | undefined;
   onChunk: ((at: number) => unknown) | undefined;
   #sessions = new Map<string, { mediaId: string; parts: Uint8Array[] }>();
   #byKey = new Map<string, string>();
@@ -46,16 +51,20 @@ export class Server {
       this.#throwPlanned("announce");
       const mediaId = this.#byKey.get(key) ?? `medium${this.media.size + 1}`;
       this.#byKey.set(key, mediaId);
-      const medium = this.media.get(mediaId) ?? { size: wanted.size, crc32c: wanted.crc32c, expired: false, object: undefined };
+      const medium = this.media.get(mediaId) ?? { size: wanted.size, crc32c: wanted.crc32c, expired: false, swept: false, object: undefined };
       this.media.set(mediaId, medium);
       if (this.#lost.announce-- > 0) throw new Trouble();
-      if (medium.object || medium.expired) throw new Refusal("arrived already, or too late", 409);
+      if (medium.object || medium.expired || this.signsNothing) throw new Refusal("arrived already, or too late", 409);
       return ticket(mediaId, wanted.size);
     },
     giveUp: async (mediaId) => void this.givenUp.push(mediaId),
-    settled: async (mediaId) => {
+    isAwaited: async (mediaId) => !this.media.get(mediaId)!.object,
+    settled: async (mediaId, signal) => {
       const medium = this.media.get(mediaId)!;
-      if (!medium.object) return { state: "rejected", reason: "never-uploaded" };
+      this.onSettling?.();
+      if (medium.swept) return { state: "rejected", reason: "never-uploaded" };
+      // What has not arrived stays pending for a day, however short its signature lives.
+      if (!medium.object || this.neverSettles) return aborted(signal);
       const isWhole = (await crc32cOf(new Blob([medium.object as BlobPart]))) === medium.crc32c;
       return isWhole ? this.verdict : { state: "rejected", reason: "checksum-mismatch" };
     },
@@ -81,7 +90,10 @@ export class Server {
       return this.#take(session, file, from, to, sent);
     },
     endSession: async (session) => void this.#sessions.delete(session),
-    rest: async (milliseconds) => void this.rests.push(milliseconds),
+    rest: async (milliseconds) => {
+      this.rests.push(milliseconds);
+      this.onRest?.();
+    },
     keep: async (record) => void this.kept.set(record.key, { ...record }),
     forget: async (key) => void this.kept.delete(key),
   };
@@ -102,8 +114,18 @@ export class Server {
     this.#failures[call] = error;
   }
 
+  /** Nothing is signed any more; a session that was opened goes on. */
   expire(mediaId: string): void {
     this.media.get(mediaId)!.expired = true;
+  }
+
+  /** What the sweep does a day later. */
+  sweep(mediaId: string): void {
+    this.media.get(mediaId)!.swept = true;
+  }
+
+  loseSessions(): void {
+    this.#sessions.clear();
   }
 
   stored(mediaId: string): Uint8Array | undefined {
@@ -181,6 +203,14 @@ export class Server {
     this.lie = undefined;
     return lie;
   }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const give = () => reject(new DOMException("aborted", "AbortError"));
+    if (signal.aborted) give();
+    signal.addEventListener("abort", give);
+  });
 }
 
 function ticket(mediaId: string, size: number): Ticket {

@@ -17,6 +17,7 @@ export type Happening =
   | { type: "progress"; sent: number }
   | { type: "broken" }
   | { type: "altered" }
+  | { type: "renewed" }
   | { type: "pause" }
   | { type: "arrived" }
   | { type: "settled"; state: "ready" | "rejected"; reason: string | null }
@@ -49,6 +50,8 @@ export function next(phase: Phase, happening: Happening): Phase {
         : { name: "retrying", sent: sentIn(phase) };
     case "altered":
       return resting ? phase : { name: "retrying", sent: 0, isAltered: true };
+    case "renewed":
+      return resting ? phase : { name: "preparing" };
     case "pause":
       return resting || phase.name === "checking" ? phase : { name: "paused", sent: sentIn(phase) };
     case "arrived":
@@ -115,6 +118,8 @@ export type Stand = number | Stored | "gone";
 /** What is kept over a reload of the page. */
 export interface Saved {
   key: string;
+  /** What the server knows it by, where that is no longer the key: it was announced as another. */
+  announcedAs?: string;
   owner: string;
   file: File;
   startedAt: number;
@@ -128,6 +133,8 @@ export interface World {
   checksum(file: Blob): Promise<string>;
   announce(wanted: Wanted, key: string, signal: AbortSignal): Promise<Ticket>;
   giveUp(mediaId: string): Promise<void>;
+  /** Whether none of its bytes has been seen by the server yet. */
+  isAwaited(mediaId: string, signal: AbortSignal): Promise<boolean>;
   settled(
     mediaId: string,
     signal: AbortSignal,

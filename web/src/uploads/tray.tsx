@@ -100,7 +100,7 @@ function Actions({ upload }: { upload: Upload }) {
     <>
       {phase.name === "paused" ? button("Resume", () => again(upload)) : null}
       {phase.name === "sending" || phase.name === "retrying" ? button("Pause", () => upload.pause()) : null}
-      {phase.name === "checking" ? null : button("Cancel", () => void upload.cancel())}
+      {button("Cancel", () => void upload.cancel())}
     </>
   );
 }

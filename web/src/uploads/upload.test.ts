@@ -106,14 +106,69 @@ describe("a small file", () => {
     expect(upload.phase.name).toBe("ready");
   });
 
-  test("whose time ran out is announced once more", async () => {
+  test("whose time ran out is given up and sent as another medium, and its task told", async () => {
     const { server, upload } = begin(SMALL);
     await upload_until_announced(server, upload);
-    const first = upload.mediaId;
-    server.expire(first!);
+    server.expire("medium1");
+    const renewed: string[] = [];
+    upload.renewed = (mediaId) => renewed.push(mediaId);
     await upload.run();
     expect(upload.phase.name).toBe("ready");
-    expect(upload.mediaId).not.toBe(first);
+    expect([upload.mediaId, server.givenUp, renewed]).toEqual(["medium2", ["medium1"], ["medium2"]]);
+    expect(await isStored(server, "medium2", upload.file)).toBe(true);
+    expect(server.kept.size).toBe(0);
+  });
+
+  test("whose time ran out before a reload is sent as another medium", async () => {
+    const { server, upload } = begin(SMALL);
+    await upload_until_announced(server, upload);
+    server.expire("medium1");
+    const [kept] = [...server.kept.values()];
+    const reloaded = new Upload(structuredClone(kept!), server.world);
+    await reloaded.run();
+    expect([reloaded.phase.name, reloaded.mediaId]).toEqual(["ready", "medium2"]);
+  });
+
+  test("whose time ran out without its name being known here is announced as another", async () => {
+    const { server, upload } = begin(SMALL);
+    server.loseAnswer("announce", 1);
+    server.onRest = () => server.expire("medium1");
+    await upload.run();
+    expect([upload.phase.name, upload.mediaId]).toEqual(["ready", "medium2"]);
+  });
+
+  test("is told in words when the time for it is over at once, again and again", async () => {
+    const { server, upload } = begin(SMALL);
+    server.signsNothing = true;
+    await upload.run();
+    expect(upload.phase).toEqual({ name: "refused", words: "The time for this upload is over.", again: true });
+    expect(server.media.size).toBe(2);
+  });
+
+  test("that arrived before its time was over is not sent again", async () => {
+    const { server, upload } = begin(SMALL);
+    server.loseAnswer("put", 1);
+    server.onRest = () => server.expire("medium1");
+    await upload.run();
+    expect([upload.phase.name, upload.mediaId, server.objectsWritten]).toEqual(["ready", "medium1", 1]);
+    expect(server.givenUp).toEqual([]);
+  });
+
+  test("that the sweep gave up is sent once more", async () => {
+    const { server, upload } = begin(SMALL);
+    server.onSettling = () => server.sweep("medium1");
+    await upload.run();
+    expect([upload.phase.name, upload.mediaId]).toEqual(["ready", "medium2"]);
+  });
+
+  test("can be cancelled while it is checked, and is given up", async () => {
+    const { server, upload } = begin(SMALL);
+    server.neverSettles = true;
+    server.onSettling = () => void upload.cancel();
+    await upload.run();
+    await server.isQuiet();
+    expect(upload.phase.name).toBe("cancelled");
+    expect([server.givenUp, server.kept.size]).toEqual([["medium1"], 0]);
   });
 });
 
@@ -121,6 +176,13 @@ async function upload_until_announced(server: Server, upload: Upload): Promise<v
   server.onPut = () => upload.pause();
   await upload.run();
   server.onPut = undefined;
+  expect(upload.phase.name).toBe("paused");
+}
+
+async function upload_half(server: Server, upload: Upload): Promise<void> {
+  server.onChunk = (at) => at >= LARGE / 2 && upload.pause();
+  await upload.run();
+  server.onChunk = undefined;
   expect(upload.phase.name).toBe("paused");
 }
 
@@ -136,10 +198,7 @@ describe("a large file", () => {
 
   test("goes on where it stands after a reload and sends at most one chunk again", async () => {
     const { server, upload } = begin(LARGE);
-    server.onChunk = (at) => at >= LARGE / 2 && upload.pause();
-    await upload.run();
-    expect(upload.phase.name).toBe("paused");
-    server.onChunk = undefined;
+    await upload_half(server, upload);
     const before = server.bytesTaken;
     const [kept] = [...server.kept.values()];
     const reloaded = new Upload(structuredClone(kept!), server.world);
@@ -149,6 +208,26 @@ describe("a large file", () => {
     expect(server.bytesTaken).toBeLessThanOrEqual(LARGE + CHUNK);
     expect(await isStored(server, reloaded.mediaId!, upload.file)).toBe(true);
     expect(server.kept.size).toBe(0);
+  });
+
+  test("goes on in its session although the time of its announcement is over", async () => {
+    const { server, upload } = begin(LARGE);
+    await upload_half(server, upload);
+    server.expire("medium1");
+    await upload.run();
+    expect([upload.phase.name, upload.mediaId, server.sessionsStarted]).toEqual(["ready", "medium1", 1]);
+    expect(server.bytesTaken).toBeLessThanOrEqual(LARGE + CHUNK);
+    expect(await isStored(server, "medium1", upload.file)).toBe(true);
+  });
+
+  test("whose session is gone and whose time is over is sent as another medium", async () => {
+    const { server, upload } = begin(LARGE);
+    await upload_half(server, upload);
+    server.expire("medium1");
+    server.loseSessions();
+    await upload.run();
+    expect([upload.phase.name, upload.mediaId, server.givenUp]).toEqual(["ready", "medium2", ["medium1"]]);
+    expect(await isStored(server, "medium2", upload.file)).toBe(true);
   });
 
   test("believes the server that stored half a chunk", async () => {
@@ -243,6 +322,7 @@ describe("the phases", () => {
     [{ name: "cancelled" }, { type: "progress", sent: 9 }],
     [{ name: "cancelled" }, { type: "arrived" }],
     [{ name: "cancelled" }, { type: "started" }],
+    [{ name: "cancelled" }, { type: "renewed" }],
     [{ name: "cancelled" }, { type: "settled", state: "ready", reason: null }],
     [{ name: "ready" }, { type: "cancel" }],
     [{ name: "ready" }, { type: "broken" }],

@@ -1,5 +1,6 @@
 // One file on its way: announced, sent, looked at. Small files go in one request; larger ones
 // over a resumable session, which is asked where it stands whenever an answer was missing.
+// What was announced is signed for a quarter of an hour; the session it opened lives for a week.
 
 import {
   Altered, isOver, next, Refusal, Trouble,
@@ -49,6 +50,7 @@ export class Upload {
     this.#abort = new AbortController();
     this.#fruitless = 0;
     this.#altered = 0;
+    this.#isRenewed = false;
     this.#happen({ type: "started" });
     while (!isOver(this.phase) && this.phase.name !== "paused") {
       try {
@@ -84,32 +86,51 @@ export class Upload {
     const ticket = await this.#announced(signal);
     if (ticket?.resumable) await this.#sendByParts(ticket.resumable, signal);
     else if (ticket) await this.#sendWhole(ticket.upload, signal);
+    else if (this.#record.session) await this.#sendByParts(undefined, signal);
+    else if (await this.#isMissing(signal)) return this.#sendAsAnother();
     this.#happen({ type: "arrived" });
     const end = await this.#world.settled(this.mediaId!, signal);
     if (end.reason === "checksum-mismatch") throw new Altered();
-    if (end.reason === "never-uploaded" && !this.#isRenewed) {
-      this.#isRenewed = true;
-      await this.#renew();
-      this.phase = { name: "preparing" };
-      return this.#changed();
-    }
+    if (end.reason === "never-uploaded" && !this.#isRenewed) return this.#sendAsAnother();
     this.#happen({ type: "settled", ...end });
   }
 
-  /** What was announced is of no use any more, because its time ran out in a pause or without a
-   * line, or because other bytes stand there: the next announcement is another medium's. */
+  /** Of what is not signed any more: whether that is because its time is over. */
+  async #isMissing(signal: AbortSignal): Promise<boolean> {
+    // Nothing was ever sent for an announcement whose answer was lost.
+    return !this.mediaId || this.#world.isAwaited(this.mediaId, signal);
+  }
+
+  /** Its time ran out, in a pause or without a line; once, because a clock may be wrong. */
+  async #sendAsAnother(): Promise<void> {
+    if (this.#isRenewed) throw new Refusal("The time for this upload is over.");
+    this.#isRenewed = true;
+    await this.#renew();
+    this.#happen({ type: "renewed" });
+  }
+
+  /** What was announced is of no use any more, because its time ran out or because other bytes
+   * stand there: it is given up, and the next announcement is another medium's. */
   async #renew(): Promise<void> {
-    await this.#world.forget(this.key);
-    this.#record = { ...this.#record, key: crypto.randomUUID() };
+    const { mediaId } = this.#record;
+    this.#record = { ...this.#record, announcedAs: crypto.randomUUID() };
     delete this.#record.mediaId;
     delete this.#record.session;
     delete this.#record.checksum;
     this.mediaId = undefined;
     this.#isAnother = true;
+    await this.#keep();
+    if (mediaId) await this.#world.giveUp(mediaId).catch(() => {});
+  }
+
+  async #keep(): Promise<void> {
+    // What was cancelled meanwhile is forgotten, and stays so.
+    if (!isOver(this.phase)) await this.#world.keep(this.#record);
   }
 
   /** Under the same key the same medium is signed anew, however often it is asked for; undefined
-   * when its bytes have arrived already and only the answer was lost. */
+   * when it is signed no more: its bytes have arrived already and only the answer was lost, or its
+   * time is over. */
   async #announced(signal: AbortSignal): Promise<Ticket | undefined> {
     const { file } = this;
     this.#record.checksum ??= await this.#world.checksum(file);
@@ -120,15 +141,15 @@ export class Upload {
       crc32c: this.#record.checksum,
     };
     try {
-      const ticket = await this.#world.announce(wanted, this.key, signal);
+      const ticket = await this.#world.announce(wanted, this.#record.announcedAs ?? this.key, signal);
       this.mediaId = this.#record.mediaId = ticket.mediaId;
-      await this.#world.keep(this.#record);
+      await this.#keep();
       if (this.#isAnother) this.renewed?.(ticket.mediaId);
       this.#isAnother = false;
       this.#changed();
       return ticket;
     } catch (error) {
-      if (error instanceof Refusal && error.status === 409 && this.mediaId) return undefined;
+      if (error instanceof Refusal && error.status === 409) return undefined;
       throw error;
     }
   }
@@ -139,7 +160,7 @@ export class Upload {
     this.#compare(await this.#world.put(to, this.file, sent, signal));
   }
 
-  async #sendByParts(to: SignedRequest, signal: AbortSignal): Promise<void> {
+  async #sendByParts(to: SignedRequest | undefined, signal: AbortSignal): Promise<void> {
     const { size } = this.file;
     let stand = await this.#opened(to, signal);
     while (typeof stand === "number") {
@@ -160,14 +181,15 @@ export class Upload {
     if (crc32c !== null && crc32c !== this.#record.checksum) throw new Altered();
   }
 
-  /** The session's stand; a session that is no longer known is followed by a new one. */
-  async #opened(to: SignedRequest, signal: AbortSignal): Promise<number | Stored> {
+  /** The session's stand; a session that is no longer known is followed by a new one, as long as
+   * it is signed for. */
+  async #opened(to: SignedRequest | undefined, signal: AbortSignal): Promise<number | Stored> {
     if (this.#record.session) {
       const stand = await this.#world.stand(this.#record.session, this.file.size, signal);
-      if (stand !== "gone") return this.#believed(stand);
+      if (stand !== "gone" || !to) return this.#believed(stand);
     }
-    this.#record.session = await this.#world.startSession(to, this.file.size, signal);
-    await this.#world.keep(this.#record);
+    this.#record.session = await this.#world.startSession(to!, this.file.size, signal);
+    await this.#keep();
     return 0;
   }
 
@@ -176,7 +198,7 @@ export class Upload {
     // At the end without being complete, or beyond it: no session of this file.
     if (stand === "gone" || !Number.isInteger(stand) || stand < 0 || stand >= this.file.size) {
       delete this.#record.session;
-      await this.#world.keep(this.#record);
+      await this.#keep();
       throw new Trouble();
     }
     return stand;
@@ -210,10 +232,8 @@ export class Upload {
 
   /** As another medium; the one with the wrong bytes is given up, whatever became of it. */
   async #startOver(): Promise<void> {
-    const { mediaId } = this.#record;
     this.#happen({ type: "altered" });
     await this.#renew();
-    if (mediaId) await this.#world.giveUp(mediaId).catch(() => {});
     if (++this.#altered < ALTERED) return;
     const words = "It keeps changing on the way to the storage. Try again, best over another connection.";
     this.#happen({ type: "refused", words, again: true });

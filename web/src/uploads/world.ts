@@ -32,9 +32,11 @@ export const world: World = {
       await translated(body(api.DELETE("/api/media/{media_id}", { params })));
     }
   },
+  isAwaited: async (mediaId, signal) =>
+    (await translated(body(read(mediaId, signal, 0)))).state === "pending",
   settled: async (mediaId, signal) => {
     for (;;) {
-      const medium = await translated(body(read(mediaId, signal)));
+      const medium = await translated(body(read(mediaId, signal, PATIENCE)));
       if (medium.state === "ready" || medium.state === "rejected") {
         return { state: medium.state, reason: medium.reason };
       }
@@ -62,10 +64,10 @@ function announced(wanted: Wanted, key: string, signal: AbortSignal) {
   });
 }
 
-function read(media_id: string, signal: AbortSignal) {
+function read(media_id: string, signal: AbortSignal, patience: number) {
   return api.GET("/api/media/{media_id}", {
     params: { path: { media_id } },
-    headers: { Prefer: `wait=${PATIENCE}` },
+    headers: { Prefer: `wait=${patience}` },
     signal,
   });
 }
