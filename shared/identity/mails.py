@@ -8,7 +8,8 @@ that wanted it does the same work for an address that nobody has.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal, Self
 
@@ -54,7 +55,8 @@ class MailHandled(Event):
 @dataclass(frozen=True, slots=True)
 class WantedMail:
     """`user` is who wanted it, where that is known when it is wanted, and `state` what his account
-    was like then (User.state), where the mail is good for that account only."""
+    was like then (User.state), where the mail is good for that account only. `claim` tells one
+    delivery's claim from another's."""
 
     id: str
     kind: Kind
@@ -63,6 +65,7 @@ class WantedMail:
     state: str | None
     expires_at: datetime
     claimed_until: datetime | None
+    claim: str | None
     version: Any
 
     @classmethod
@@ -75,6 +78,7 @@ class WantedMail:
             data.get("state"),
             data["expireAt"],
             data.get("claimedUntil"),
+            data.get("claim"),
             version,
         )
 
@@ -123,16 +127,30 @@ class MailStore:
             return None
         if mail.claimed_until is not None and mail.claimed_until > now:
             raise Unavailable("This mail is being sent")
+        mine = new_id()
+        claim = {"claimedUntil": now + _CLAIMED_FOR, "claim": mine}
         try:
-            claim = {"claimedUntil": now + _CLAIMED_FOR}
             self._documents.commit([Update(f"mails/{mail_id}", claim, version=mail.version)])
         except PreconditionFailed:
             raise Unavailable("This mail is being sent") from None
-        return mail
+        except Unavailable:
+            # It may have got through, and would keep the mail waiting with nobody to send it.
+            self._release(mail_id, mine)
+            raise
+        return replace(mail, claim=mine)
 
     def release(self, mail: WantedMail) -> None:
         """The next delivery may try at once."""
-        self._documents.commit([Update(f"mails/{mail.id}", {"claimedUntil": None})])
+        self._release(mail.id, mail.claim)
+
+    def _release(self, mail_id: str, claim: str | None) -> None:
+        """As far as that is possible now; a claim ends by itself as well. Written without one
+        too: a claim that is still under way then meets another version."""
+        with suppress(Unavailable, PreconditionFailed):
+            found = self._documents.get(f"mails/{mail_id}")
+            if found is not None and found.data.get("claim") in (None, claim):
+                free = {"claimedUntil": None, "claim": None}
+                self._documents.commit([Update(found.path, free, version=found.version)])
 
     def finish(self, mail: WantedMail, owner: str, outcome: Outcome, now: datetime) -> None:
         """Forget the mail with its address."""

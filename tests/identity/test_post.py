@@ -9,7 +9,7 @@ import pytest
 
 from shared.errors import NotFound, Unavailable
 from shared.events.model import Delivered
-from shared.identity.mails import MailRequested
+from shared.identity.mails import MailRequested, MailStore
 from shared.mail import Mail, MailRefused
 from tests.fixtures.stores import WatchedDocuments, memory_documents
 from tests.identity.world import PASSWORD, World
@@ -103,6 +103,51 @@ def test_a_mail_that_waited_for_a_day_is_not_sent_any_more(world: World) -> None
     world.register()
     world.clock.advance(days=1)
     assert world.deliver_mails() == []
+
+
+def test_a_claim_whose_reply_was_lost_keeps_no_mail_waiting() -> None:
+    """It got through, and its delivery never learned of it."""
+    lost = ["after commit"]
+
+    def lose(name: str, _: int) -> None:
+        if name in lost:
+            lost.remove(name)
+            raise Unavailable
+
+    inner = memory_documents()
+    world = World(inner)
+    world.register()
+    (event,) = events(world)
+    world.documents = WatchedDocuments(inner, lose)
+    world.start()
+    with pytest.raises(Unavailable):
+        world.post_office.deliver(event)
+    assert world.mailer.mails == []
+    world.post_office.deliver(event)
+    assert len(world.mailer.mails) == 1
+
+
+def test_a_claim_that_never_arrived_takes_none_from_another_delivery() -> None:
+    inner = memory_documents()
+    world = World(inner)
+    world.register()
+    (event,) = events(world)
+    others = []
+
+    def overtake(name: str, _: int) -> None:
+        if name == "commit" and not others:
+            others.append(MailStore(inner).claim(event.id, world.clock()))
+            raise Unavailable
+
+    world.documents = WatchedDocuments(inner, overtake)
+    world.start()
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            world.post_office.deliver(event)
+    assert world.mailer.mails == [], "the other one is sending it"
+    MailStore(inner).release(others[0])
+    world.post_office.deliver(event)
+    assert len(world.mailer.mails) == 1
 
 
 class Killed(BaseException):
