@@ -326,14 +326,16 @@ DECLARATION = Declaration(
                 "SMTP_PASSWORD_SECRET",
             ),
         ),
+        # As many at a time as it has jobs: else the outbox waits for minutes of reconciling, or
+        # for another instance to start.
         Function(
             "maintenance",
             "event",
             3006,
             512,
             1,
-            1,
-            1,
+            8,
+            8,
             300,
             env=(
                 *_COMMON,
@@ -421,13 +423,14 @@ DECLARATION = Declaration(
         ("mails", "expireAt"),
         ("links", "expireAt"),
         ("signInProofs", "expireAt"),
-        ("inbox", "expireAt"),
         ("idempotency", "expireAt"),
         ("deliveryErrors", "expireAt"),
         # Only of those that were replayed or dropped; a dead one waits for a person.
         ("deadLetters", "expireAt"),
         ("invitations", "expireAt"),
         ("deletedTasks", "expireAt"),
+        # Tombstones only.
+        ("media", "expireAt"),
     ),
     secrets=(
         Secret(

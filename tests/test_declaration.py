@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import product
 from typing import Any
@@ -252,6 +252,61 @@ def test_no_query_is_made_outside_the_stores_above() -> None:
         "shared/tasks/sharing.py",
         "shared/tasks/store.py",
     }
+
+
+# Where a document is told when it may go, and the collection that it is of.
+EXPIRING = {
+    "shared/events/deadletters.py DeadLetters._end": "deadLetters",
+    "shared/events/failures.py _noted": "deliveryErrors",
+    "shared/identity/attempts.py Attempts._known": "rateLimits",
+    "shared/identity/mails.py wanted": "mails",
+    "shared/identity/proofs.py Proofs.use": "signInProofs",
+    "shared/identity/session_store.py SessionStore.create": "sessions",
+    "shared/identity/session_store.py SessionStore.revoke": "sessions",
+    "shared/identity/session_store.py SessionStore.rotate": "sessions",
+    "shared/identity/store.py IdentityStore.make_link": "links",
+    "shared/limits.py Limiter.reserve": "rateLimits",
+    "shared/media/store.py _bury": "media",
+    "shared/tasks/sharing.py Sharing.invite": "invitations",
+    "shared/tasks/store.py Once.write": "idempotency",
+    "shared/tasks/store.py TaskStore.delete": "deletedTasks",
+}
+
+
+def expiring() -> set[str]:
+    """Each function that writes the field: a key of a document, or one that is added to it."""
+    found = set()
+    for path in sorted((ROOT / "shared").rglob("*.py")):
+        for name, body in named(tree(path), ""):
+            for node in ast.walk(body):
+                keys = node.keys if isinstance(node, ast.Dict) else []
+                if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+                    keys = [node.slice]
+                if any(isinstance(key, ast.Constant) and key.value == "expireAt" for key in keys):
+                    found.add(f"{path.relative_to(ROOT)} {name}")
+    return found
+
+
+def named(node: ast.AST, within: str) -> Iterator[tuple[str, ast.AST]]:
+    for one in ast.iter_child_nodes(node):
+        if isinstance(one, ast.ClassDef):
+            yield from named(one, f"{within}{one.name}.")
+        elif isinstance(one, ast.FunctionDef):
+            yield f"{within}{one.name}", one
+
+
+def test_whatever_is_told_when_it_may_go_goes_by_a_declared_policy() -> None:
+    """Without one it stays for ever, and nobody sees it; one of a field that is written nowhere
+    is a promise that nothing keeps."""
+    assert expiring() == set(EXPIRING)
+    assert {(one, "expireAt") for one in EXPIRING.values()} == set(DECLARATION.ttl_fields)
+
+
+def test_no_job_waits_for_another() -> None:
+    """A job may take minutes, and mails and events wait for the sweep of the outbox."""
+    for function in DECLARATION.functions:
+        jobs = [one for one in DECLARATION.schedules if one.function == function.name]
+        assert function.concurrency >= len(jobs), function.name
 
 
 @pytest.mark.parametrize("name", functions())
