@@ -10,6 +10,7 @@ the file an archive as well.
 from __future__ import annotations
 
 import re
+import struct
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -58,7 +59,8 @@ def outline(data: bytes) -> Outline:
         return walk_document(data)
     try:
         return _WALKS[kind](data)
-    except (IndexError, ValueError) as error:
+    # All that reading behind an end raises: it would raise it at each delivery, for ever.
+    except (IndexError, ValueError, struct.error) as error:
         raise Rejected("truncated") from error
 
 
@@ -91,7 +93,7 @@ class _JPEG:
         if self.frame:
             raise Rejected("corrupt")
         self.frame = marker
-        self.height, self.width = BE16.unpack_from(segment, 1)[0], BE16.unpack_from(segment, 3)[0]
+        self.height, self.width = number(BE16, segment, 1), number(BE16, segment, 3)
         for at in range(6, 6 + 3 * segment[5], 3):
             self.factors[segment[at]] = (segment[at + 1] >> 4 or 1, segment[at + 1] & 15 or 1)
         self.missing = set(self.factors)

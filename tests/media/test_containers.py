@@ -222,6 +222,7 @@ def test_the_mark_of_an_archive_alone_makes_none() -> None:
 def seeds() -> list[bytes]:
     image = pictures.photo(64, 48)
     return [
+        *(pictures.saved(image, kind) for kind in ("JPEG", "PNG", "GIF", "WEBP")),
         pictures.heic(image),
         pictures.saved(image, "AVIF"),
         pictures.animation("AVIF"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from PIL import Image
@@ -130,3 +131,43 @@ def test_a_png_whose_pixel_data_was_changed_is_refused() -> None:
 def test_a_jpeg_of_empty_segments_is_refused_before_it_costs_time() -> None:
     with pytest.raises(Rejected, match="corrupt"):
         outline(b"\xff\xd8" + b"\xff\xfe\0\2" * 1_000_000)
+
+
+@pytest.mark.parametrize("length", range(2, 10))
+def test_a_jpeg_whose_frame_ends_before_its_size_is_truncated(length: int) -> None:
+    frame = b"\xff\xc0" + struct.pack(">H", length) + b"\x08\0\x1e\0\x28\x03"[: length - 2]
+    for content in (b"\xff\xd8" + frame, b"\xff\xd8" + frame + b"\xff\xd9"):
+        with pytest.raises(Rejected, match="truncated"):
+            outline(content)
+
+
+# What counts, lengths and flags are wrong by: nothing, too little, one bit, all bits.
+TELLING = (0, 1, 2, 3, 4, 5, 7, 8, 0x7F, 0x80, 0xFF)
+
+
+WHOLE = {
+    "JPEG": pictures.saved(SMALL, "JPEG", restart_marker_blocks=1),
+    "progressive JPEG": pictures.saved(SMALL, "JPEG", progressive=True),
+    "PNG": pictures.saved(SMALL, "PNG"),
+    "WebP": pictures.saved(SMALL, "WEBP"),
+    "lossless WebP": pictures.saved(SMALL, "WEBP", lossless=True),
+    "TIFF": pictures.saved(SMALL, "TIFF", compression="tiff_lzw"),
+    "BigTIFF": pictures.saved(SMALL, "TIFF", big_tiff=True, compression="tiff_lzw"),
+    "AVIF": pictures.saved(SMALL, "AVIF"),
+    "moving GIF": pictures.animation("GIF"),
+    "moving PNG": pictures.animation("PNG"),
+    "moving WebP": pictures.animation("WEBP"),
+}
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("kind", WHOLE)
+def test_whatever_one_byte_says_a_file_has_an_outline_or_is_rejected(kind: str) -> None:
+    """What else escapes is no verdict: the event would come again until it is a dead letter."""
+    content = WHOLE[kind]
+    for at in range(min(len(content), 1024)):
+        for value in TELLING:
+            changed = content[:at] + bytes([value]) + content[at + 1 :]
+            for candidate in (changed, changed[: at + 1 + value]):
+                with suppress(Rejected):
+                    outline(candidate)
