@@ -185,9 +185,10 @@ _TASK_LISTS = tuple(
 
 DECLARATION = Declaration(
     buckets=(
-        # What waits in the inbox longer than two days has lost its upload's deadline (15 min)
-        # and the event's (24 h): nobody is coming for it.
-        Bucket("inbox", "INBOX_BUCKET", ("PUT", "POST"), False, 0, delete_after_days=2),
+        # What waits here was acknowledged, and nobody could look at it: the decoder or the scanner
+        # is out. Two weeks are the longest holidays in which nobody mends that; what is older,
+        # nobody is coming for.
+        Bucket("inbox", "INBOX_BUCKET", ("PUT", "POST"), False, 0, delete_after_days=14),
         Bucket("media", "MEDIA_BUCKET", ("GET", "HEAD"), True, 7 * 86400),
         # Renditions can be made again from the medium, so they need no second copy.
         Bucket("renditions", "RENDITIONS_BUCKET", ("GET", "HEAD"), False, 0),

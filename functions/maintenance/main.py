@@ -62,7 +62,7 @@ rotation = KeyRotation(
         mac_policy(settings.token_hmac_secret, claims.renewed),
     ],
 )
-expiry = UploadExpiry(media)
+expiry = UploadExpiry(media, objects, settings.inbox_bucket)
 retention = Retention(media, objects, Carrying(documents), buckets)
 erasure = Erasure(
     documents,

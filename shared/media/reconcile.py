@@ -47,7 +47,8 @@ _PAGE = 50
 _WAITING = timedelta(minutes=15)
 # A handler lives five minutes at most; what it left unnamed for an hour, no handler will name.
 _UNNAMED = timedelta(hours=1)
-# The bucket deletes what stands in the inbox for two days, and Eventarc forgets after one.
+# Eventarc forgets after a day. What is not in the inbox then was deleted by hand, or by the bucket,
+# which does that after two weeks.
 _LOST = timedelta(hours=25)
 _KEPT = ("ready", "trashed")
 _RENDITION = re.compile(r"([a-z2-7]{20}/[0-9]+)/([0-9]+)/[0-9]+\.[a-z]+")

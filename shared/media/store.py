@@ -152,12 +152,16 @@ class MediaStore:
         )
         return [_medium(document) for document in documents]
 
-    def overdue(self, before: datetime, limit: int) -> list[Medium]:
-        """Pending ones whose upload had to end before that moment, the oldest first."""
+    def overdue(
+        self, before: datetime, limit: int, after: tuple[datetime, str] | None = None
+    ) -> list[Medium]:
+        """Pending ones whose upload had to end before that moment, the oldest first; `after` is
+        such an end, and the medium's id."""
         documents = self._documents.query(
             "media",
             where=[("state", "==", "pending"), ("uploadExpiresAt", "<", before)],
             order=_OLDEST_EXPIRY,
+            start_after=after,
             limit=limit,
         )
         return [_medium(document) for document in documents]

@@ -26,7 +26,7 @@ from shared.media.model import MediaReady
 from shared.reconcile import Finding, Page, Reconciler
 from shared.signals import Signal, seconds_between, signal
 from tests.fixtures.sources import ROOT, modules, tree
-from tests.media.world import PHOTO, MediaWorld
+from tests.media.world import BUCKETS, PHOTO, MediaWorld
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -158,7 +158,9 @@ def test_the_age_of_the_oldest_file_without_a_verdict_is_told(
 ) -> None:
     world = MediaWorld(MemoryDocuments())
     events = [world.put(world.announce(PHOTO), PHOTO) for _ in range(2)]
-    expiry = UploadExpiry(world.store, lambda: NOON + timedelta(minutes=20))
+    expiry = UploadExpiry(
+        world.store, world.objects, BUCKETS.inbox, lambda: NOON + timedelta(minutes=20)
+    )
     expiry.run()
     assert capsys.readouterr().out == "", "what waits to arrive is not in scanning"
 

@@ -9,10 +9,8 @@ import pytest
 
 from shared.documents import DocumentStore, Update
 from shared.ids import new_id
-from shared.media.expiry import UploadExpiry
 from shared.media.gallery import Gallery
 from shared.media.http import routes
-from shared.media.model import MediaRejected
 from shared.media.store import MediaStore
 from shared.media.trash import Trash
 from shared.media.waiting import Waiting
@@ -218,43 +216,6 @@ def test_what_a_route_costs_in_reads_and_writes(
     media_id = world.upload(PHOTO)
     assert world.api(method, path.format(id=media_id)).status_code < 400
     assert world.budget.taken() == calls
-
-
-# Uploads that never came
-
-
-def expire(world: World, after: timedelta) -> int:
-    return UploadExpiry(world.store, lambda: NOON + after).run()
-
-
-def test_an_upload_that_never_came_is_given_up_a_day_after_its_time(world: World) -> None:
-    media_id = world.announce(PHOTO)
-    assert expire(world, timedelta(hours=24, minutes=14)) == 0
-    assert expire(world, timedelta(hours=24, minutes=16)) == 1
-    assert expire(world, timedelta(hours=24, minutes=16)) == 0
-    medium = world.medium(media_id)
-    assert (medium.state, medium.fields["reason"]) == ("rejected", "never-uploaded")
-    world.outbox.sweep()
-    assert world.told() == [MediaRejected.type]
-
-
-def test_nothing_but_waiting_uploads_expires(world: World) -> None:
-    ready, rejected = world.upload(PHOTO), world.rejected()
-    assert expire(world, timedelta(days=9)) == 0
-    assert [world.medium(one).state for one in (ready, rejected)] == ["ready", "rejected"]
-
-
-def test_an_upload_that_arrives_while_it_is_given_up_is_one_or_the_other(world: World) -> None:
-    media_id = world.announce(PHOTO)
-    event = world.put(media_id, PHOTO)
-
-    def arrive(name: str, _: int) -> None:
-        if name == "after query":
-            world.pipeline(event)
-
-    store = MediaStore(WatchedDocuments(world.documents, arrive))
-    assert UploadExpiry(store, lambda: NOON + timedelta(days=2)).run() == 0
-    assert world.medium(media_id).state == "ready"
 
 
 def test_a_document_of_an_unknown_reason_is_still_shown(world: World) -> None:

@@ -16,6 +16,7 @@ from shared.documents import DocumentStore, Set
 from shared.errors import OverQuota, ProductError, Unavailable
 from shared.ids import derived_id, new_id
 from shared.media.expiry import UploadExpiry
+from shared.media.objects import MemoryObjects
 from shared.media.quota import Quota
 from shared.media.store import MediaStore
 from tests.fixtures import stores
@@ -23,7 +24,7 @@ from tests.fixtures.api import ADA, BOB
 from tests.fixtures.firestore_proxy import Fault, FirestoreProxy, between
 from tests.fixtures.stores import Budget, WatchedDocuments, memory_documents
 from tests.fixtures.stores import documents as documents
-from tests.media.world import NOON, Crash, FailAt, outage
+from tests.media.world import BUCKETS, NOON, Crash, FailAt, outage
 
 
 def draft(size: int, owner: str = ADA) -> dict[str, Any]:
@@ -46,6 +47,11 @@ def take(quota: Quota, size: int, owner: str = ADA) -> bool:
     except OverQuota:
         return False
     return True
+
+
+def expire(documents: DocumentStore) -> None:
+    store, late = MediaStore(documents), NOON + timedelta(days=2)
+    UploadExpiry(store, MemoryObjects(), BUCKETS.inbox, lambda: late).run()
 
 
 def taken(documents: DocumentStore, owner: str = ADA) -> int:
@@ -251,7 +257,7 @@ def test_a_process_that_dies_at_any_call_leaves_room_that_expires() -> None:
             documents, told = asked(FailAt(nth, fault))
             assert told in ([], [False])
             assert taken(documents) in (60, 110)
-            UploadExpiry(MediaStore(documents), lambda: NOON + timedelta(days=2)).run()
+            expire(documents)
             assert taken(documents) == 0
 
 

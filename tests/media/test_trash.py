@@ -502,7 +502,7 @@ def test_an_upload_in_the_middle_of_its_check_leaves_nothing_of_who_leaves(world
 def test_the_room_of_a_cancelled_upload_is_free_when_its_url_is_dead(world: World) -> None:
     media_id = world.announce(PHOTO)
     assert world.delete(media_id) == 204
-    expiry = UploadExpiry(world.store, lambda: world.now)
+    expiry = UploadExpiry(world.store, world.objects, BUCKETS.inbox, lambda: world.now)
     assert expiry.run() == 0
     assert world.usage() == (0, len(PHOTO), 0, 0)
     event = world.put(media_id, PHOTO)
