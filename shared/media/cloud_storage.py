@@ -78,7 +78,12 @@ class CloudStorageObjects:
                 if token is None:
                     return True
 
-        return _asked(rewrite, missing=False, present=True)
+        if _asked(rewrite, missing=False, present=True):
+            return True
+        # The same 404 stands for a missing target, and on "gone" the upload would be deleted.
+        if _asked(lambda: bool(origin.exists(timeout=_TRY, retry=_RETRY))):
+            raise Unavailable("The bucket to copy to is missing")
+        return False
 
     def write(self, bucket: str, name: str, content: bytes, content_type: str) -> None:
         blob = self._blob(bucket, name)

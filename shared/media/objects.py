@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from shared.errors import Unavailable
 from shared.media.checksums import crc32c_of
 
 
@@ -60,7 +61,8 @@ class ObjectStore(Protocol):
         ...
 
     def copy(self, source: ObjectVersion, bucket: str, name: str, content_type: str) -> bool:
-        """Server-side copy to a name that nothing else writes; False when the source is gone.
+        """Server-side copy to a name that nothing else writes; False when the source is gone, and
+        only then: it is what lets the source's event end.
         When the copy stands already and the source is gone, either answer is right."""
         ...
 
@@ -90,9 +92,11 @@ class ObjectStore(Protocol):
 
 
 class MemoryObjects:
-    """`put` stands for a client's upload; `objects` shows what is live."""
+    """`put` stands for a client's upload; `objects` shows what is live. Buckets in `lost` take
+    nothing, as if they had been deleted."""
 
     def __init__(self) -> None:
+        self.lost: set[str] = set()
         self._lock = threading.Lock()
         self._last = 1_700_000_000_000_000
         self.objects: dict[tuple[str, str], tuple[int, bytes, str]] = {}
@@ -123,10 +127,14 @@ class MemoryObjects:
         content = self.read(source)
         if content is None:
             return False
+        if bucket in self.lost:
+            raise Unavailable("A bucket is missing")
         self.put(bucket, name, content, content_type)
         return True
 
     def write(self, bucket: str, name: str, content: bytes, content_type: str) -> None:
+        if bucket in self.lost:
+            raise Unavailable("A bucket is missing")
         if (bucket, name) not in self.objects:
             self.put(bucket, name, content, content_type)
 

@@ -18,6 +18,7 @@ from tests.fixtures import http
 from tests.fixtures.emulated import free_port
 
 PHOTO = bytes(range(256)) * 2000
+MISSING = "no-such-bucket"
 
 
 @dataclass
@@ -73,6 +74,7 @@ def world(request: pytest.FixtureRequest) -> World:
 
 def _in_memory() -> World:
     objects = MemoryObjects()
+    objects.lost.add(MISSING)
     return World(
         objects,
         lambda bucket, name, content: objects.put(bucket, name, content, "x/client"),
@@ -262,10 +264,20 @@ def test_storage_that_is_gone_is_told_within_its_budget(monkeypatch: pytest.Monk
     store.close()
 
 
-@pytest.mark.emulated
-def test_a_bucket_that_is_missing_is_an_outage_and_no_answer(on_storage: World) -> None:
+def test_a_bucket_that_is_missing_is_an_outage_and_no_answer(world: World) -> None:
     with pytest.raises(Unavailable):
-        on_storage.store.write("no-such-bucket", "n", b"", "image/webp")
+        world.store.write(MISSING, "n", b"", "image/webp")
+
+
+def test_a_copy_to_a_missing_bucket_never_says_that_the_source_is_gone(world: World) -> None:
+    source = world.upload()
+    with pytest.raises(Unavailable):
+        world.store.copy(source, MISSING, "a/1", "image/jpeg")
+    assert world.store.read(source) == PHOTO
+    second = world.upload(b"replaced")
+    assert world.store.copy(source, MISSING, "a/1", "image/jpeg") is False
+    world.store.delete(second)
+    assert world.store.copy(second, MISSING, "a/1", "image/jpeg") is False
 
 
 @pytest.mark.emulated

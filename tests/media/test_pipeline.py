@@ -237,6 +237,19 @@ def test_storage_out_of_reach_is_told_to_the_platform(world: MediaWorld) -> None
     assert world.medium(media_id).state == "ready"
 
 
+@pytest.mark.parametrize("bucket", ["media", "renditions"])
+def test_without_the_bucket_to_promote_to_the_upload_stays(world: MediaWorld, bucket: str) -> None:
+    media_id = world.announce(PHOTO)
+    event = world.put(media_id, PHOTO)
+    world.objects.lost.add(bucket)
+    with pytest.raises(Unavailable):
+        world.pipeline(event)
+    assert world.names("inbox") == [event.name]
+    world.objects.lost.clear()
+    world.pipeline(event)
+    assert world.medium(media_id).state == "ready"
+
+
 def test_a_fault_of_ours_rejects_nobodys_picture(
     world: MediaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
