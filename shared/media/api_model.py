@@ -76,7 +76,8 @@ class SignedUpload(Model):
 
 class UploadTicket(Model):
     """Either way of the two leads to the medium. `resumable` is a POST without a body; its answer's
-    Location takes the bytes for a week, in pieces of 256 KiB or a multiple of it."""
+    Location takes the bytes in pieces of 256 KiB or a multiple of it, until a day after
+    `expiresAt`: then the medium is given up, and what arrives later is deleted."""
 
     media_id: str
     upload: SignedUpload

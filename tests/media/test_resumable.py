@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ from shared.events.outbox import MemoryPublisher, Outbox
 from shared.media.api_model import SignedUpload, UploadRequest, UploadTicket
 from shared.media.checksums import crc32c_of
 from shared.media.cloud_storage import CloudStorageObjects
+from shared.media.expiry import UploadExpiry
 from shared.media.gallery import Gallery
 from shared.media.model import Buckets
 from shared.media.pipeline import Pipeline
@@ -195,6 +196,26 @@ def test_what_arrives_over_a_session_of_a_cancelled_upload_deletes_itself(world:
     assert world.state(ticket.media_id) == ("deleted", None)
     for bucket in ("inbox", "media", "renditions"):
         assert [name for name in world.names(bucket) if ticket.media_id in name] == []
+
+
+def test_a_session_brings_its_medium_for_a_day_after_its_ticket_and_nothing_later(
+    world: World,
+) -> None:
+    """As the ticket's contract says. What ended in time is kept, whenever it is looked at."""
+    in_time, late = world.ticket(), world.ticket(PHOTO + b"later")
+    sessions = [world.session(in_time), world.session(late)]
+    assert http.put(sessions[0], content=PHOTO).status_code == 200
+    expiry = UploadExpiry(world.store, world.objects, BUCKETS.inbox, lambda: now)
+    now = late.upload.expires_at + timedelta(hours=23, minutes=59)
+    assert expiry.run() == 0
+    now += timedelta(minutes=2)
+    assert expiry.run() == 1
+    world.arrived(in_time.media_id)
+    assert world.state(in_time.media_id) == ("ready", None)
+    assert http.put(sessions[1], content=PHOTO + b"later").status_code == 200
+    world.arrived(late.media_id)
+    assert world.state(late.media_id) == ("rejected", "never-uploaded")
+    assert [name for name in world.names("inbox") if late.media_id in name] == []
 
 
 def test_both_ways_of_one_ticket_make_one_medium(world: World) -> None:
