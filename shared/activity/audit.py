@@ -2,13 +2,16 @@
 
 The record's id is the event's, so that any number of deliveries leave one record. One about a task
 names it, so that the task's history can be read (history.py).
+
+Of somebody who left nothing is recorded any more but that he did: his records are gone, and an
+event that was late, or is told again after days, must not bring them back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from shared.documents import AlreadyExists, Create, DocumentStore
 from shared.errors import MalformedRequest
@@ -17,13 +20,27 @@ from shared.http.json import loads
 from shared.ids import checked_id
 
 SCHEMA_VERSION = 2
+# The last of everybody, which his tombstone is there for.
+_LAST = "snaptask.identity.v1.account-erased"
+
+
+class Owners(Protocol):
+    """What the trail needs to know of people."""
+
+    def has_left(self, user: str) -> bool:
+        """Also of one who is leaving."""
+        ...
 
 
 class AuditTrail:
     def __init__(
-        self, documents: DocumentStore, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        documents: DocumentStore,
+        owners: Owners,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._documents = documents
+        self._owners = owners
         self._clock = clock
 
     def record(self, event: Delivered) -> None:
@@ -32,6 +49,9 @@ class AuditTrail:
         data: Any = loads(event.data)
         if not isinstance(data, dict) or not isinstance(data.get("owner"), str):
             raise MalformedRequest("The event names no owner")
+        path = f"audit/{checked_id(event.id)}"
+        if event.type != _LAST and self._owners.has_left(data["owner"]):
+            return
         record = {
             "type": event.type,
             "owner": data["owner"],
@@ -45,7 +65,7 @@ class AuditTrail:
         if isinstance(data.get("taskId"), str):
             record["task"] = data["taskId"]
         try:
-            self._documents.commit([Create(f"audit/{checked_id(event.id)}", record)])
+            self._documents.commit([Create(path, record)])
         except AlreadyExists:
             return
 

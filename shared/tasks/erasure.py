@@ -41,7 +41,8 @@ class TaskErasure:
         tasks = self._store.owned(owner, _AT_ONCE)
         for task in tasks:
             try:
-                self._store.delete([task], [self._access.event(TaskDeleted, owner, task)])
+                event = self._access.event(TaskDeleted, owner, task)
+                self._store.delete([task], [event], silent=True)
             except PreconditionFailed:
                 continue
         return len(tasks)

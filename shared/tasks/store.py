@@ -154,9 +154,13 @@ class TaskStore:
         )
         return Task.from_document(task.id, {**whole, "commitId": commit_id}, None)
 
-    def delete(self, tasks: Sequence[Task], events: Sequence[TaskDeleted]) -> None:
+    def delete(
+        self, tasks: Sequence[Task], events: Sequence[TaskDeleted], *, silent: bool = False
+    ) -> None:
         """All of them, or PreconditionFailed. What stands beside a task is unreachable from now
-        on; its tombstone says that there is something to erase."""
+        on; its tombstone says that there is something to erase.
+
+        `silent` tells no event: of an account that is being erased, its own event tells all."""
         writes: list[Write] = []
         for task, event in zip(tasks, events, strict=True):
             tombstone = {
@@ -168,7 +172,7 @@ class TaskStore:
             }
             gone = Delete(f"tasks/{task.id}", version=task.version)
             grave = Create(f"deletedTasks/{task.id}", tombstone)
-            writes += [gone, grave, stored(event)]
+            writes += [gone, grave] if silent else [gone, grave, stored(event)]
         try:
             self._documents.commit(writes)
         except AlreadyExists:

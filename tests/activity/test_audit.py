@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 from shared.activity.audit import AuditTrail
-from shared.documents import DocumentStore
+from shared.documents import Create, Delete, DocumentStore, Update
 from shared.errors import MalformedRequest, NotFound, Unavailable
 from shared.events.model import Delivered, delivered
 from shared.events.outbox import MemoryPublisher, Outbox, stored
+from shared.identity.departed import REMEMBERED, Departed
+from shared.identity.model import AccountErased
 from shared.ids import new_id
 from shared.media.model import MediaDeleted, MediaReady, MediaRejected, MediaTrashed
-from tests.fixtures.stores import WatchedDocuments
+from tests.fixtures.stores import Budget, WatchedDocuments
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 TRACE = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
@@ -38,7 +40,7 @@ def records(documents: DocumentStore) -> list[dict[str, Any]]:
 
 def test_an_event_is_recorded_with_whose_it_is_and_when(documents: DocumentStore) -> None:
     event = told(mediaId="m", generation="7")
-    AuditTrail(documents, lambda: NOON).record(event)
+    AuditTrail(documents, Departed(documents), lambda: NOON).record(event)
     assert records(documents) == [
         {
             "type": "snaptask.media.v1.ready",
@@ -55,7 +57,7 @@ def test_an_event_is_recorded_with_whose_it_is_and_when(documents: DocumentStore
 
 def test_an_event_told_many_times_at_once_leaves_one_record(documents: DocumentStore) -> None:
     events = [told() for _ in range(5)]
-    trail = AuditTrail(documents)
+    trail = AuditTrail(documents, Departed(documents))
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(trail.record, events * 6))
     assert len(records(documents)) == 5
@@ -64,7 +66,7 @@ def test_an_event_told_many_times_at_once_leaves_one_record(documents: DocumentS
 def test_the_first_record_stays_as_it_is(documents: DocumentStore) -> None:
     """Whoever can send a message of ours again must not rewrite what was recorded."""
     identifier = new_id()
-    trail = AuditTrail(documents, lambda: NOON)
+    trail = AuditTrail(documents, Departed(documents), lambda: NOON)
     trail.record(told(identifier))
     before = records(documents)
     trail.record(told(identifier, owner="mallory"))
@@ -90,7 +92,7 @@ def test_the_first_record_stays_as_it_is(documents: DocumentStore) -> None:
 )
 def test_what_names_no_owner_is_malformed(documents: DocumentStore, data: bytes) -> None:
     with pytest.raises(MalformedRequest):
-        AuditTrail(documents).record(told(data=data))
+        AuditTrail(documents, Departed(documents)).record(told(data=data))
     assert records(documents) == []
 
 
@@ -99,7 +101,7 @@ def test_an_id_that_is_none_of_ours_becomes_no_path(
     documents: DocumentStore, identifier: str
 ) -> None:
     with pytest.raises(NotFound):
-        AuditTrail(documents).record(told(identifier))
+        AuditTrail(documents, Departed(documents)).record(told(identifier))
     assert records(documents) == []
 
 
@@ -114,7 +116,8 @@ def test_a_store_out_of_reach_is_told_so_that_the_event_comes_again(
             down.pop()
             raise Unavailable
 
-    trail = AuditTrail(WatchedDocuments(documents, watch))
+    watched = WatchedDocuments(documents, watch)
+    trail = AuditTrail(watched, Departed(watched))
     with pytest.raises(Unavailable):
         trail.record(event)
     down.append(False)
@@ -135,7 +138,7 @@ def test_every_event_of_the_product_is_one_the_trail_takes(documents: DocumentSt
     documents.commit([stored(event, TRACE) for event in events])
     publisher = MemoryPublisher()
     Outbox(documents, publisher).sweep()
-    trail = AuditTrail(documents)
+    trail = AuditTrail(documents, Departed(documents))
     for data, attributes in publisher.messages * 3:
         message = {"data": base64.b64encode(data).decode(), "attributes": attributes}
         trail.record(delivered(message))
@@ -143,3 +146,51 @@ def test_every_event_of_the_product_is_one_the_trail_takes(documents: DocumentSt
         event.type for event in events
     )
     assert {record["owner"] for record in records(documents)} == {"ada"}
+
+
+def last_of(owner: str) -> Delivered:
+    event = AccountErased(id=new_id(), occurred_at=NOON, owner=owner)
+    return Delivered(event.id, event.type, event.model_dump_json(by_alias=True).encode(), TRACE)
+
+
+def test_of_who_leaves_nothing_is_recorded_any_more_but_that_he_left(
+    documents: DocumentStore,
+) -> None:
+    """A dead letter may be told again after days."""
+    ada, bob = new_id(), new_id()
+    documents.commit([Create(f"users/{one}", {"email": "x"}) for one in (ada, bob)])
+    documents.commit([Update(f"users/{ada}", {"erasingAt": NOON})])
+    AuditTrail(documents, Departed(documents)).record(told(owner=ada))
+    assert records(documents) == []
+    documents.commit([Delete(f"users/{ada}"), Create(f"tombstones/{ada}", {"erasedAt": NOON})])
+    trail = AuditTrail(documents, Departed(documents))
+    for event in (told(owner=ada), last_of(ada), told(owner=bob), told(owner="")):
+        trail.record(event)
+    assert sorted(record["owner"] for record in records(documents)) == sorted(["", ada, bob])
+    assert {one["type"] for one in records(documents) if one["owner"] == ada} == {
+        "snaptask.identity.v1.account-erased"
+    }
+
+
+def test_somebody_is_asked_after_once_in_half_a_minute(documents: DocumentStore) -> None:
+    ada, now, budget = new_id(), [0.0], Budget()
+    documents.commit([Create(f"users/{ada}", {"email": "x"})])
+    departed = Departed(WatchedDocuments(documents, budget), ticks=lambda: now[0])
+    for _ in range(3):
+        assert not departed.has_left(ada)
+    assert budget.taken() == {"get": 1}
+    documents.commit([Update(f"users/{ada}", {"erasingAt": NOON})])
+    now[0] += REMEMBERED
+    for _ in range(2):
+        assert departed.has_left(ada)
+    assert budget.taken() == {"get": 2}
+
+
+def test_it_remembers_no_more_people_than_it_may(documents: DocumentStore) -> None:
+    people, budget = [new_id() for _ in range(3)], Budget()
+    departed = Departed(WatchedDocuments(documents, budget), most=2)
+    for one in (*people, *people[1:]):
+        assert not departed.has_left(one)
+    assert budget.taken() == {"get": 3}
+    departed.has_left(people[0])
+    assert budget.taken() == {"get": 1}

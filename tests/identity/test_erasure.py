@@ -10,9 +10,12 @@ from shared.activity.audit import AuditTrail
 from shared.documents import Create, DocumentStore, MemoryDocuments, Update
 from shared.errors import Unavailable
 from shared.events.model import Delivered
-from shared.identity.erasure import Erasure, OwnedDocuments
+from shared.identity.departed import Departed
+from shared.identity.erasure import Domain, Erasure, OwnedDocuments
+from shared.tasks.erasure import TaskErasure
 from tests.fixtures.stores import WatchedDocuments, memory_documents
 from tests.identity.world import PASSWORD, Between, World, json_of
+from tests.tasks.world import World as Tasks
 
 COLLECTIONS = ("users", "emails", "sessions", "links", "tasks", "audit", "tombstones", "mails")
 
@@ -22,12 +25,14 @@ def erase(world: World, tokens: dict[str, Any], password: str = PASSWORD) -> int
     return world.call("DELETE", "/me", body, bearer=tokens["accessToken"]).status_code
 
 
-def job(world: World, documents: DocumentStore | None = None) -> Erasure:
+def job(
+    world: World, documents: DocumentStore | None = None, tasks: Domain | None = None
+) -> Erasure:
     inner = documents or world.documents
     return Erasure(
         inner,
         [
-            OwnedDocuments(inner, "tasks"),
+            tasks or OwnedDocuments(inner, "tasks"),
             OwnedDocuments(inner, "sessions", "user"),
             OwnedDocuments(inner, "links", "user"),
             OwnedDocuments(inner, "audit"),
@@ -38,13 +43,15 @@ def job(world: World, documents: DocumentStore | None = None) -> Erasure:
 
 
 def audited(world: World) -> None:
-    trail = AuditTrail(world.documents, world.clock)
+    """As if each event that was ever told came now, or once more."""
+    trail = AuditTrail(world.documents, Departed(world.documents), world.clock)
     for event in world.documents.query("outbox", limit=500):
         trail.record(Delivered(event.id, str(event.data["type"]), event.data["data"], None))
 
 
-def peopled(documents: DocumentStore, tasks: int = 450) -> tuple[World, str, str]:
-    """Ada, who asked to be erased, and Bob, who did not; their ids."""
+def peopled(documents: DocumentStore, tasks: int = 450, whole: int = 0) -> tuple[World, str, str]:
+    """Ada, who asked to be erased, and Bob, who did not; their ids. Of their tasks so many are
+    `whole`, as the tasks function makes them."""
     world = World(documents)
     tokens = world.signed_in()
     world.register("bob@example.org")
@@ -52,6 +59,8 @@ def peopled(documents: DocumentStore, tasks: int = 450) -> tuple[World, str, str
     for one in (tokens, world.login("bob@example.org")):
         user = str(json_of(world.call("GET", "/me", bearer=one["accessToken"]))["id"])
         ids.append(user)
+        for _ in range(whole):
+            Tasks(documents).task(user)
         for start in range(0, tasks, 150):
             documents.commit(
                 [
@@ -107,19 +116,34 @@ def test_only_who_knows_the_password_erases(world: World) -> None:
 
 
 def test_nothing_is_left_but_a_tombstone_and_a_record(documents: DocumentStore) -> None:
-    world, ada, bob = peopled(documents, tasks=150)
-    assert job(world).run() == 1
+    # More than go in one part.
+    world, ada, bob = peopled(documents, tasks=0, whole=60)
+    assert job(world, tasks=TaskErasure(documents)).run() == 1
     audited(world)
     found = left(world)
     assert {name for name, ids in found.items() if ada in ids} == {"tombstones", "audit"}
+    (record,) = documents.query("audit", where=[("owner", "==", ada)])
+    assert record.data["type"] == "snaptask.identity.v1.account-erased"
     (tombstone,) = documents.query("tombstones")
     assert set(tombstone.data) == {"requestedAt", "erasedAt", "schemaVersion", "commitId"}
     # Bob is whole.
     assert bob in found["users"] & found["emails"] & found["sessions"] & found["tasks"]
-    assert len(documents.query("tasks", where=[("owner", "==", bob)], limit=500)) == 150
+    assert len(documents.query("tasks", where=[("owner", "==", bob)], limit=500)) == 60
+    assert len(documents.query("audit", where=[("owner", "==", bob)], limit=500)) > 60
     stored = repr([documents.query(name, limit=500) for name in (*COLLECTIONS, "rateLimits")])
     assert "ada@" not in stored
     assert job(world).run() == 0
+
+
+def test_a_mail_that_is_slow_leaves_no_record_of_who_left(world: World) -> None:
+    """The farewell may leave after the account did, and its own event later still."""
+    assert erase(world, world.signed_in()) == 202
+    world.clock.advance(minutes=2)
+    assert job(world).run() == 1
+    world.deliver_mails()
+    audited(world)
+    owners = [one.data["owner"] for one in world.documents.query("audit", limit=500)]
+    assert [owner for owner in owners if owner] == [world.documents.query("tombstones")[0].id]
 
 
 def test_the_address_is_free_again_when_all_is_gone(world: World) -> None:

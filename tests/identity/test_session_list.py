@@ -11,6 +11,7 @@ import pytest
 from shared.activity.audit import AuditTrail
 from shared.documents import AlreadyExists, Create, Delete, PreconditionFailed
 from shared.events.model import Delivered
+from shared.identity.departed import Departed
 from shared.identity.devices import device_of
 from shared.identity.sessions import IDLE, LISTED
 from shared.ids import new_id
@@ -254,7 +255,7 @@ def test_the_audit_takes_every_event_of_a_session(world: World) -> None:
     assert world.refresh(successor).status_code == 200
     assert world.refresh(stolen).status_code == 401
     world.call("POST", "/logout-all", bearer=world.login()["accessToken"])
-    trail = AuditTrail(world.documents, world.clock)
+    trail = AuditTrail(world.documents, Departed(world.documents), world.clock)
     for event in world.documents.query("outbox"):
         trail.record(Delivered(event.id, str(event.data["type"]), event.data["data"], None))
     records = [(one.data["type"], one.data["event"]) for one in world.documents.query("audit")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -317,6 +318,7 @@ def test_an_account_that_goes_leaves_nothing_of_its_own_anywhere(
     for _ in range(3):
         world.comment(adas, "Bob was here", BOB)
     world.comment(adas, "Ada too")
+    told = [one.path for one in documents.query("outbox", limit=500)]
     erasure = TaskErasure(documents)
     calls = 0
     while not erasure.erase_owner(BOB):
@@ -333,6 +335,9 @@ def test_an_account_that_goes_leaves_nothing_of_its_own_anywhere(
     collections = (*BESIDE, "tasks", "deletedTasks", "idempotency")
     stored = [doc.data for name in collections for doc in documents.query(name, limit=500)]
     assert BOB not in repr(stored)
+    # What happens to Ada's task is hers to know; of his own tasks nothing is told any more.
+    since = [one for one in documents.query("outbox", limit=500) if one.path not in told]
+    assert {json.loads(one.data["data"])["owner"] for one in since} == {ADA}
 
 
 @pytest.mark.proof

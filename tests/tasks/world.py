@@ -12,6 +12,7 @@ from shared.activity.history import TaskHistory
 from shared.documents import DocumentStore
 from shared.events.model import delivered
 from shared.events.outbox import MemoryPublisher, Outbox
+from shared.identity.departed import Departed
 from shared.ids import new_id
 from shared.media.gallery import Gallery
 from shared.media.store import MediaStore
@@ -107,7 +108,7 @@ class World:
         """What waits in the outbox reaches the audit trail; the events."""
         publisher = MemoryPublisher()
         Outbox(self.documents, publisher).sweep()
-        trail = AuditTrail(self.documents, self.clock)
+        trail = AuditTrail(self.documents, Departed(self.documents), self.clock)
         for data, attributes in publisher.messages:
             message = {"data": base64.b64encode(data).decode(), "attributes": attributes}
             trail.record(delivered(message))
