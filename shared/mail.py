@@ -146,7 +146,10 @@ class SMTPMailer:
     def _message(self, mail: Mail) -> EmailMessage:
         message = EmailMessage(policy=SMTPUTF8)
         message["From"] = self._sender
-        message["To"] = mail.to
+        try:
+            message["To"] = mail.to
+        except ValueError:
+            raise MailRefused("No header can hold this address") from None
         message["Subject"] = mail.subject
         message["Date"] = format_datetime(datetime.now(UTC))
         message["Message-ID"] = f"<{mail.id}@{self._sender.rpartition('@')[2]}>"

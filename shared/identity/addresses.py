@@ -16,6 +16,9 @@ _LONGEST_LOCAL = 64
 _LONGEST_LABEL = 63
 # RFC 5322: these need quotes in a local part, and nobody's address has any.
 _SPECIALS = frozenset('"(),:;<>@[\\]')
+# RFC 2047, section 5: no encoded word stands in an address. Whoever reads a header decodes one all
+# the same, into what the two above keep out: a line's end, another address.
+_ENCODED = "=?"
 
 
 def checked_address(value: str) -> str:
@@ -38,6 +41,8 @@ def address_key(address: str) -> str:
 
 def _is_local(text: str) -> bool:
     if not text or len(text.encode()) > _LONGEST_LOCAL or "" in text.split("."):
+        return False
+    if _ENCODED in text:
         return False
     return text.isprintable() and not any(c.isspace() or c in _SPECIALS for c in text)
 

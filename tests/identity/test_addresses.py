@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from email.message import EmailMessage
+from email.policy import SMTPUTF8
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +57,9 @@ def test_an_address_is_kept_as_it_was_typed_but_for_form(typed: str, kept: str) 
         "a..b@example.org",
         "ada\r\nBcc: eve@example.org",
         "ada\0@example.org",
+        "=?utf-8?q?=0A?=@example.org",
+        "=?utf-8?q?ada=2Ceve=40evil.example?=@example.org",
+        "ada.=?utf-8?b?YQ==?=@example.org",
         "ada\u202e@example.org",
         "ada\u00a0b@example.org",
         f"{'a' * 65}@example.org",
@@ -93,6 +99,22 @@ def test_case_and_composition_make_no_other_person(one: str, other: str) -> None
 )
 def test_different_mailboxes_stay_different(one: str, other: str) -> None:
     assert address_key(checked_address(one)) != address_key(checked_address(other))
+
+
+# What stands in local parts and in encoded words, which are rare among all texts.
+LOCALS = st.lists(st.sampled_from([*"ab.=?!#$%&'*+-/^_`{|}~é用", "=?utf-8?q?", "=2C", "?="]))
+
+
+@given(LOCALS.map("".join))
+def test_a_header_says_no_other_address_than_was_taken(local: str) -> None:
+    try:
+        kept = checked_address(f"{local}@example.org")
+    except ValueError:
+        return
+    message = EmailMessage(policy=SMTPUTF8)
+    message["To"] = kept
+    assert [one.addr_spec for one in message["To"].addresses] == [kept]
+    assert message.as_bytes().decode() == f"To: {kept}\r\n\r\n"
 
 
 @given(st.text(max_size=80))
