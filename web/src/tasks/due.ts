@@ -54,8 +54,21 @@ function startOf(moment: Date, later = 0): Date {
   return new Date(moment.getFullYear(), moment.getMonth(), moment.getDate() + later);
 }
 
-/** In the years that a date field takes and the API's calendar holds. */
-function isDay(text: string): boolean {
+/** The day of a moment where its person is, as a date field writes it. */
+export function writtenDay(moment: string): string {
+  const date = new Date(moment);
+  const padded = (part: number, digits: number) => String(part).padStart(digits, "0");
+  return `${padded(date.getFullYear(), 4)}-${padded(date.getMonth() + 1, 2)}-${padded(date.getDate(), 2)}`;
+}
+
+/** A task that is due on a day is due when that day ends, where its person is. */
+export function endOf(day: string): string {
+  return new Date(`${day}T23:59:59`).toISOString();
+}
+
+/** In the years that a date field takes and the API's calendar holds: one that is still being
+ * typed begins with zeros. */
+export function isDay(text: string): boolean {
   return DAY.test(text) && text >= "1900" && text < "9999" && !Number.isNaN(dayOf(text).getTime());
 }
 

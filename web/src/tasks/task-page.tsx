@@ -1,6 +1,6 @@
 // One task: its words, facts, pictures, comments, members and history.
 
-import { type SyntheticEvent, lazy, Suspense, useState } from "react";
+import { type SyntheticEvent, lazy, Suspense, useEffect, useRef, useState } from "react";
 import { Link, useLocation, useSearch } from "wouter";
 
 import type { TaskWithMedia } from "../api/client";
@@ -9,6 +9,7 @@ import { Failed, Waiting } from "../ui/failed";
 import { tell, tellProblem } from "../ui/notices";
 import { useTitle } from "../ui/title";
 import { Comments } from "./comments";
+import { endOf, isDay, writtenDay } from "./due";
 import { PRIORITIES, STATUSES } from "./filters";
 import { History } from "./history-panel";
 import { Members } from "./members";
@@ -126,14 +127,33 @@ function Facts({ task }: { task: Tagged }) {
           {PRIORITIES.map((one) => <option key={one}>{one}</option>)}
         </select>
       </label>
-      <label>Due
-        <input type="date" disabled={!may} value={task.dueAt ? day(task.dueAt) : ""} onChange={(event) => put({ dueAt: endOf(event.target.value) })} />
-      </label>
+      <DueField dueAt={task.dueAt} may={may} put={(dueAt) => put({ dueAt })} />
       <Labels labels={task.labels} may={may} put={(labels) => put({ labels })} />
       {task.role === "owner" ? (
         <button type="button" className="quiet bad" onClick={() => { remove(task); go("/"); }}>Delete the task</button>
       ) : <p className="small">Shared with you; you may {task.role === "editor" ? "change it" : "look"}.</p>}
     </>
+  );
+}
+
+/** Told when it is left or by Enter, because every key that is typed makes another date of it. */
+function DueField({ dueAt, may, put }: { dueAt: string | null; may: boolean; put: (dueAt: string | null) => void }) {
+  const field = useRef<HTMLInputElement>(null);
+  const shown = dueAt ? writtenDay(dueAt) : "";
+  useEffect(() => { field.current!.value = shown; }, [shown]);
+  const save = (input: HTMLInputElement) => {
+    const { value } = input;
+    if (value === shown && !input.validity.badInput) return;
+    if (isDay(value)) put(endOf(value));
+    else if (!value && !input.validity.badInput) put(null);
+    else input.value = shown;
+  };
+  return (
+    <label>Due
+      <input ref={field} type="date" disabled={!may} defaultValue={shown} max="9998-12-31"
+        onBlur={(event) => save(event.currentTarget)}
+        onKeyDown={(event) => { if (event.key === "Enter") save(event.currentTarget); }} />
+    </label>
   );
 }
 
@@ -161,15 +181,4 @@ function Labels({ labels, may, put }: { labels: readonly string[]; may: boolean;
       ) : null}
     </form>
   );
-}
-
-function day(moment: string): string {
-  const date = new Date(moment);
-  const two = (part: number) => String(part).padStart(2, "0");
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-}
-
-/** A task that is due on a day is due when that day ends, where its person is. */
-function endOf(date: string): string | null {
-  return date ? new Date(`${date}T23:59:59`).toISOString() : null;
 }
