@@ -176,3 +176,38 @@ def _cut(route: Route, content: bytes) -> None:
         route.abort()
     else:
         route.continue_()
+
+
+def test_pictures_dropped_on_a_task_reach_it_although_its_page_is_left_and_loaded_anew(
+    pictures: Page, stack: Stack, person: Person
+) -> None:
+    """More of them than are sent at once, so that some have no name yet when the page is left."""
+    task_id = person.task()["id"]
+    pictures.goto(f"{stack.plan.origins[0]}/tasks/{task_id}")
+    storage = f"{stack.plan.url('storage')}/**"
+    pictures.route(storage, lambda route: route.abort())
+    names = [f"{number}.jpg" for number in range(5)]
+    files = [(name, "image/jpeg", photo(64 + at, 64)) for at, name in enumerate(names)]
+    give(pictures, "drop", pictures.get_by_role("heading", name="Pictures"), *files)
+    expect(pictures.get_by_role("region", name="Uploads").get_by_role("listitem")).to_have_count(5)
+    pictures.get_by_role("link", name="Account").click()
+    pictures.reload()
+    expect(pictures.get_by_role("region", name="Uploads").get_by_role("listitem")).to_have_count(5)
+    pictures.unroute(storage)
+    pictures.goto(f"{stack.plan.origins[0]}/tasks/{task_id}")
+    for name in names:
+        has_loaded(pictures.get_by_alt_text(name))
+    tiles = pictures.get_by_role("region", name="Pictures").get_by_role("listitem")
+    expect(tiles).to_have_count(5)
+
+
+def test_a_picture_that_is_detached_leaves_no_tile_behind(
+    pictures: Page, stack: Stack, person: Person
+) -> None:
+    pictures.goto(f"{stack.plan.origins[0]}/tasks/{person.task()['id']}")
+    drop(pictures, photo())
+    tiles = pictures.get_by_role("region", name="Pictures").get_by_role("listitem")
+    has_loaded(pictures.get_by_alt_text("a.jpg"))
+    expect(tiles).to_have_count(1)
+    pictures.get_by_role("button", name="Detach a.jpg").click()
+    expect(tiles).to_have_count(0)

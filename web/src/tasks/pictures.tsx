@@ -1,30 +1,28 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useEffect, useRef, useState } from "react";
 
 import { api, body, type Picture, type TaskWithMedia } from "../api/client";
 import { useMe } from "../app";
 import { Thumb } from "../media/thumb";
 import { tell, tellProblem } from "../ui/notices";
 import { DropZone, FileInput } from "../uploads/drop-zone";
-import { add } from "../uploads/queue";
+import { add, detached } from "../uploads/queue";
 import { phaseWords, reasonWords, useUploads } from "../uploads/tray";
-import type { Upload } from "../uploads/upload";
 import { attach, changedPictures, detach, useChange } from "./queries";
 import styles from "./pictures.module.css";
 
 export function Pictures({ task, show }: { task: TaskWithMedia; show: (picture: string) => void }) {
   const client = useQueryClient();
   const me = useMe().data;
-  const [mine, setMine] = useState<readonly Upload[]>([]);
   const may = task.role !== "viewer";
-  useAttaching(task.id, mine);
-  const take = (files: File[]) => { if (me && may) setMine((before) => [...before, ...add(files, me.id)]); };
+  const take = (files: File[]) => { if (me && may) add(files, me.id, task.id); };
   const ids = task.media.map(({ id }) => id);
-  const coming = mine.filter(({ mediaId, phase }) => !(mediaId && ids.includes(mediaId)) && phase.name !== "cancelled");
+  const coming = useUploads().filter((upload) =>
+    upload.task === task.id && !(upload.mediaId && ids.includes(upload.mediaId)) && !["ready", "cancelled"].includes(upload.phase.name));
 
   async function away(picture: Picture) {
     try {
       await detach(client, task.id, picture.id);
+      detached(picture.id);
       tell("The picture is no longer on this task. It is still among your pictures.", () =>
         void attach(client, task.id, picture.id).catch(tellProblem));
     } catch (error) {
@@ -71,23 +69,6 @@ export function Pictures({ task, show }: { task: TaskWithMedia; show: (picture: 
       </section>
     </DropZone>
   );
-}
-
-/** Each upload is attached as soon as it has a name, which is before its bytes have arrived. */
-function useAttaching(task: string, uploads: readonly Upload[]): void {
-  const client = useQueryClient();
-  const done = useRef(new Set<string>());
-  const all = useUploads();
-  useEffect(() => {
-    for (const { mediaId } of uploads) {
-      if (!mediaId || done.current.has(mediaId)) continue;
-      done.current.add(mediaId);
-      attach(client, task, mediaId).catch((error: unknown) => {
-        done.current.delete(mediaId);
-        tellProblem(error);
-      });
-    }
-  }, [all, client, task, uploads]);
 }
 
 interface TileProps {

@@ -4,7 +4,7 @@ import { crc32cOf } from "./crc32c";
 import { Altered, Refusal, Trouble, type Saved, type SignedRequest, type Stand, type Stored, type Ticket, type World } from "./model";
 import { RESUMABLE_FROM } from "./upload";
 
-type Call = "announce" | "put";
+type Call = "announce" | "put" | "attach";
 
 interface Medium {
   size: number;
@@ -19,6 +19,8 @@ export class Server {
   readonly kept = new Map<string, Saved>();
   readonly rests: number[] = [];
   readonly chunks: number[] = [];
+  readonly attached: [task: string, mediaId: string][] = [];
+  readonly told: string[] = [];
   readonly givenUp: (string | undefined)[] = [];
   verdict: { state: "ready" | "rejected"; reason: string | null } = { state: "ready", reason: null };
   objectsWritten = 0;
@@ -41,8 +43,8 @@ export class Server {
   onChunk: ((at: number) => unknown) | undefined;
   #sessions = new Map<string, { mediaId: string; parts: Uint8Array[] }>();
   #byKey = new Map<string, string>();
-  #lost: Record<Call, number> = { announce: 0, put: 0 };
-  #cuts: Record<Call, number> = { announce: 0, put: 0 };
+  #lost: Record<Call, number> = { announce: 0, put: 0, attach: 0 };
+  #cuts: Record<Call, number> = { announce: 0, put: 0, attach: 0 };
   #failures: Partial<Record<Call, Error>> = {};
 
   readonly world: World = {
@@ -68,6 +70,11 @@ export class Server {
       const isWhole = (await crc32cOf(new Blob([medium.object as BlobPart]))) === medium.crc32c;
       return isWhole ? this.verdict : { state: "rejected", reason: "checksum-mismatch" };
     },
+    attach: async (task, mediaId) => {
+      this.#throwPlanned("attach");
+      this.attached.push([task, mediaId]);
+    },
+    tell: (words) => void this.told.push(words),
     put: async (to, file, sent, signal) => {
       this.onPut?.();
       if (signal.aborted) throw new DOMException("aborted", "AbortError");
@@ -107,7 +114,7 @@ export class Server {
   }
 
   heal(): void {
-    this.#cuts = { announce: 0, put: 0 };
+    this.#cuts = { announce: 0, put: 0, attach: 0 };
   }
 
   failNext(call: Call, error: Error): void {
@@ -122,6 +129,10 @@ export class Server {
   /** What the sweep does a day later. */
   sweep(mediaId: string): void {
     this.media.get(mediaId)!.swept = true;
+  }
+
+  arrive(mediaId: string, bytes: Uint8Array): void {
+    this.#store(this.media.get(mediaId)!, bytes);
   }
 
   loseSessions(): void {

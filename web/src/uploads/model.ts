@@ -126,6 +126,9 @@ export interface Saved {
   checksum?: string;
   mediaId?: string;
   session?: string;
+  /** Where it is to be seen, and the medium that was put there last. */
+  task?: string;
+  attached?: string;
 }
 
 /** The world of an upload. Each call may throw Trouble, Refusal, Altered, or an AbortError. */
@@ -151,6 +154,10 @@ export interface World {
     signal: AbortSignal,
   ): Promise<Stand>;
   endSession(session: string): Promise<void>;
+  /** Twice is as good as once. */
+  attach(task: string, mediaId: string, signal: AbortSignal): Promise<void>;
+  /** To its person, who may be on any page. */
+  tell(words: string): void;
   /** Waits so many milliseconds, less when the machine comes back online. */
   rest(milliseconds: number, signal: AbortSignal): Promise<void>;
   keep(record: Saved): Promise<void>;

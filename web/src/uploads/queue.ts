@@ -10,22 +10,22 @@ import { world } from "./world";
 const AT_ONCE = 3;
 
 let uploads: readonly Upload[] = [];
-let running = 0;
-const listeners = new Set<() => void>();
+const listeners = new Set<() => unknown>();
 
 export function current(): readonly Upload[] {
   return uploads;
 }
 
-export function subscribe(listener: () => void): () => void {
+export function subscribe(listener: () => unknown): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
 
-export function add(files: Iterable<File>, owner: string): Upload[] {
+/** For a task, or for none yet. */
+export function add(files: Iterable<File>, owner: string, task?: string): Upload[] {
   const made = [...files].map((file) => {
     const record: Saved = { key: crypto.randomUUID(), owner, file, startedAt: Date.now() };
-    return new Upload(record, world, changed);
+    return new Upload(task ? { ...record, task } : record, world, changed);
   });
   uploads = [...uploads, ...made];
   for (const upload of made) void begin(upload);
@@ -58,7 +58,7 @@ export function dismiss(upload: Upload): void {
 
 /** Out of this tab; whose they are finds them again when he signs in. */
 export function lay(): void {
-  for (const upload of uploads) if (!isOver(upload.phase)) upload.pause();
+  for (const upload of uploads) upload.leave();
   uploads = [];
   changed();
 }
@@ -67,6 +67,11 @@ export function lay(): void {
 export async function clear(): Promise<void> {
   lay();
   await saved.forgetAll().catch(() => {});
+}
+
+/** The upload of a picture that was taken off its task must not put it there again. */
+export function detached(mediaId: string): void {
+  for (const upload of uploads) if (upload.mediaId === mediaId) upload.detach();
 }
 
 /** Resolves when the server knows the upload by a name, or it is over without one. */
@@ -82,25 +87,43 @@ export function named(upload: Upload): Promise<void> {
   });
 }
 
-const waiting: (() => void)[] = [];
-
 /** A lock of the browser's keeps two tabs from sending the same upload. */
 async function begin(upload: Upload, owned: () => void = () => {}): Promise<void> {
   const run = async (lock: unknown) => {
     if (lock === null) return;
     owned();
-    if (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
-    running++;
-    try {
-      await upload.run();
-    } finally {
-      running--;
-      waiting.shift()?.();
-      changed();
-    }
+    // A reload finds those that wait for their turn, too.
+    await upload.keep();
+    await inTurn(upload);
   };
   if (!navigator.locks) return run(true);
   await navigator.locks.request(`snaptask.upload.${upload.key}`, { ifAvailable: true }, run);
+}
+
+let free = AT_ONCE;
+const waiting: (() => void)[] = [];
+
+async function inTurn(upload: Upload): Promise<void> {
+  if (free > 0) free--;
+  else await new Promise<void>((resolve) => waiting.push(resolve));
+  let isMine = true;
+  const pass = () => {
+    if (!isMine) return;
+    isMine = false;
+    const first = waiting.shift();
+    if (first) first();
+    else free++;
+  };
+  // What is only looked at takes nothing of the line, for as long as a scanner may need.
+  const stop = subscribe(() => upload.phase.name === "checking" && pass());
+  try {
+    // Its person may have signed out while it waited.
+    if (uploads.includes(upload)) await upload.run();
+  } finally {
+    stop();
+    pass();
+    changed();
+  }
 }
 
 function changed(): void {

@@ -61,6 +61,10 @@ export function UploadTray() {
     void client.invalidateQueries({ queryKey: ["task"] });
     void client.invalidateQueries({ queryKey: ["usage"] });
   }, [client, done, announced]);
+  const attached = uploads.filter(({ isAttached }) => isAttached).length;
+  useEffect(() => {
+    for (const kind of ["task", "tasks"]) void client.invalidateQueries({ queryKey: [kind] });
+  }, [client, attached]);
   const shown = uploads.filter(({ phase }) => phase.name !== "ready" && phase.name !== "cancelled");
   if (!shown.length) return null;
   return (

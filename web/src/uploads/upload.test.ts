@@ -285,6 +285,83 @@ describe("a large file", () => {
   });
 });
 
+describe("a file for a task", () => {
+  function beginFor(task: string, size = SMALL, server = new Server()) {
+    const upload = new Upload({ ...record(file(size)), task }, server.world);
+    return { server, upload };
+  }
+
+  test("is put there before its bytes are sent", async () => {
+    const { server, upload } = beginFor("task1");
+    const seen: unknown[] = [];
+    server.onPut = () => seen.push(...server.attached);
+    await upload.run();
+    expect(seen).toEqual([["task1", "medium1"]]);
+    expect([upload.isAttached, server.attached.length]).toEqual([true, 1]);
+  });
+
+  test("is put there once, however often its line breaks", async () => {
+    const { server, upload } = beginFor("task1");
+    server.cut("put", 5);
+    await upload.run();
+    expect([upload.phase.name, server.attached]).toEqual(["ready", [["task1", "medium1"]]]);
+  });
+
+  test("is put there after a reload that came between its announcement and that", async () => {
+    const { server, upload } = beginFor("task1");
+    server.failNext("attach", new Trouble());
+    server.onRest = () => upload.leave();
+    await upload.run();
+    server.onRest = undefined;
+    expect(server.attached).toEqual([]);
+    const [kept] = [...server.kept.values()];
+    await new Upload(structuredClone(kept!), server.world).run();
+    expect(server.attached).toEqual([["task1", "medium1"]]);
+  });
+
+  test("is put there although it had arrived already", async () => {
+    const { server, upload } = beginFor("task1");
+    server.failNext("attach", new Trouble());
+    const bytes = new Uint8Array(await upload.file.arrayBuffer());
+    server.onRest = () => server.arrive("medium1", bytes);
+    await upload.run();
+    expect(server.objectsWritten).toBe(1);
+    expect(server.attached).toEqual([["task1", "medium1"]]);
+  });
+
+  test("is put there as the other medium that it became", async () => {
+    const { server, upload } = beginFor("task1", SMALL, Object.assign(new Server(), { altered: 1 }));
+    await upload.run();
+    expect(server.attached).toEqual([["task1", "medium1"], ["task1", "medium2"]]);
+  });
+
+  test("that the task does not take is told once, and is its person's all the same", async () => {
+    const { server, upload } = beginFor("task1");
+    server.failNext("attach", new Refusal("A task takes up to 100 pictures", 409));
+    server.cut("put", 5);
+    await upload.run();
+    expect(upload.phase.name).toBe("ready");
+    expect(server.told).toEqual(["photo.png is not on its task: A task takes up to 100 pictures"]);
+    expect([server.attached, upload.task]).toEqual([[], undefined]);
+  });
+
+  test("whose person has to sign in again keeps its task", async () => {
+    const { server, upload } = beginFor("task1");
+    server.failNext("attach", new Refusal("Sign in first", 401));
+    await upload.run();
+    expect([upload.phase.name, upload.task, server.told]).toEqual(["refused", "task1", []]);
+    await upload.run();
+    expect([upload.phase.name, server.attached]).toEqual(["ready", [["task1", "medium1"]]]);
+  });
+
+  test("that was taken off its task is not put there again when it changes on the way", async () => {
+    const { server, upload } = beginFor("task1", SMALL, Object.assign(new Server(), { altered: 1 }));
+    server.onPut = () => upload.detach();
+    await upload.run();
+    expect([upload.phase.name, server.attached]).toEqual(["ready", [["task1", "medium1"]]]);
+  });
+});
+
 describe.each([["small", SMALL], ["large", LARGE]])("a %s file that changes on the way", (_, size) => {
   test.each([
     ["is noticed by the sum that the storage tells", {}],

@@ -44,6 +44,21 @@ export class Upload {
     return this.#record.key;
   }
 
+  get task(): string | undefined {
+    return this.#record.task;
+  }
+
+  /** Whether its task carries it. */
+  get isAttached(): boolean {
+    return !!this.task && !!this.mediaId && this.#record.attached === this.mediaId;
+  }
+
+  detach(): void {
+    delete this.#record.task;
+    void this.keep();
+    this.#changed();
+  }
+
   /** Returns when the upload is over, or paused. Starting again goes on where it stands. */
   async run(): Promise<void> {
     if (isOver(this.phase) && !(this.phase.name === "refused" && this.phase.again)) return;
@@ -52,7 +67,7 @@ export class Upload {
     this.#altered = 0;
     this.#isRenewed = false;
     this.#happen({ type: "started" });
-    while (!isOver(this.phase) && this.phase.name !== "paused") {
+    while (!isOver(this.phase) && !this.#abort.signal.aborted) {
       try {
         await this.#once(this.#abort.signal);
       } catch (error) {
@@ -67,6 +82,17 @@ export class Upload {
   pause(): void {
     this.#happen({ type: "pause" });
     if (this.phase.name === "paused") this.#abort.abort();
+  }
+
+  /** Out of this tab, in whatever it is doing. */
+  leave(): void {
+    this.#abort.abort();
+  }
+
+  /** Over a reload. */
+  async keep(): Promise<void> {
+    // What was cancelled meanwhile is forgotten, and stays so.
+    if (!isOver(this.phase)) await this.#world.keep(this.#record);
   }
 
   /** What was stored of it goes: the session at once, an object that still arrives by its event. */
@@ -84,15 +110,35 @@ export class Upload {
 
   async #once(signal: AbortSignal): Promise<void> {
     const ticket = await this.#announced(signal);
+    if (ticket) await this.#attach(signal);
     if (ticket?.resumable) await this.#sendByParts(ticket.resumable, signal);
     else if (ticket) await this.#sendWhole(ticket.upload, signal);
     else if (this.#record.session) await this.#sendByParts(undefined, signal);
     else if (await this.#isMissing(signal)) return this.#sendAsAnother();
+    await this.#attach(signal);
     this.#happen({ type: "arrived" });
     const end = await this.#world.settled(this.mediaId!, signal);
     if (end.reason === "checksum-mismatch") throw new Altered();
     if (end.reason === "never-uploaded" && !this.#isRenewed) return this.#sendAsAnother();
     this.#happen({ type: "settled", ...end });
+  }
+
+  /** To its task, as soon as it has a name, which is before its bytes have arrived. A task that
+   * does not take it is asked once; the picture is its person's all the same. */
+  async #attach(signal: AbortSignal): Promise<void> {
+    const { task } = this.#record;
+    if (!task || this.isAttached) return;
+    try {
+      await this.#world.attach(task, this.mediaId!, signal);
+      this.#record.attached = this.mediaId!;
+    } catch (error) {
+      // Who has to sign in again finds it as it was.
+      if (!(error instanceof Refusal) || error.status === 401) throw error;
+      this.#world.tell(`${this.file.name} is not on its task: ${error.words}`);
+      delete this.#record.task;
+    }
+    await this.keep();
+    this.#changed();
   }
 
   /** Of what is not signed any more: whether that is because its time is over. */
@@ -119,13 +165,8 @@ export class Upload {
     delete this.#record.checksum;
     this.mediaId = undefined;
     this.#isAnother = true;
-    await this.#keep();
+    await this.keep();
     if (mediaId) await this.#world.giveUp(mediaId).catch(() => {});
-  }
-
-  async #keep(): Promise<void> {
-    // What was cancelled meanwhile is forgotten, and stays so.
-    if (!isOver(this.phase)) await this.#world.keep(this.#record);
   }
 
   /** Under the same key the same medium is signed anew, however often it is asked for; undefined
@@ -143,7 +184,7 @@ export class Upload {
     try {
       const ticket = await this.#world.announce(wanted, this.#record.announcedAs ?? this.key, signal);
       this.mediaId = this.#record.mediaId = ticket.mediaId;
-      await this.#keep();
+      await this.keep();
       if (this.#isAnother) this.renewed?.(ticket.mediaId);
       this.#isAnother = false;
       this.#changed();
@@ -189,7 +230,7 @@ export class Upload {
       if (stand !== "gone" || !to) return this.#believed(stand);
     }
     this.#record.session = await this.#world.startSession(to!, this.file.size, signal);
-    await this.#keep();
+    await this.keep();
     return 0;
   }
 
@@ -198,7 +239,7 @@ export class Upload {
     // At the end without being complete, or beyond it: no session of this file.
     if (stand === "gone" || !Number.isInteger(stand) || stand < 0 || stand >= this.file.size) {
       delete this.#record.session;
-      await this.#keep();
+      await this.keep();
       throw new Trouble();
     }
     return stand;

@@ -2,6 +2,7 @@
 
 import { api, body, type UploadRequest } from "../api/client";
 import { Problem } from "../api/problem";
+import { tell } from "../ui/notices";
 import { checksumOf } from "./checksum";
 import { Refusal, Trouble, type Ticket, type Wanted, type World } from "./model";
 import * as saved from "./saved";
@@ -43,6 +44,11 @@ export const world: World = {
       await rest(PAUSE, signal);
     }
   },
+  attach: async (task_id, mediaId, signal) => {
+    const params = { path: { task_id } };
+    await translated(body(api.POST("/api/tasks/{task_id}/attach-media", { params, body: { mediaId }, signal })));
+  },
+  tell,
   put: transport.put,
   startSession: transport.startSession,
   stand: transport.stand,
