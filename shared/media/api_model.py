@@ -146,13 +146,16 @@ class BulkOutcomes(Model):
 
 class UsageView(Model):
     """Bytes. `used` and `count` are what is kept, the trash included, of which `inTrash` bytes;
-    `reserved` is what announced uploads may still bring."""
+    `reserved` is what announced uploads may still bring. `files` are all media that are not
+    deleted, also those that may come and those that were refused; `mostFiles` is their limit."""
 
     used: int
     reserved: int
     limit: int
     count: int
     in_trash: int
+    files: int
+    most_files: int
 
 
 class TaskQuery(Model):
@@ -178,7 +181,7 @@ class RenditionView(Model):
 class MediaView(Model):
     """`reason` says why a rejected one was; `thumbnailUrl` is signed and lives five minutes;
     `taskCount` says on how many tasks it is, to its owner, and 1 to who sees it through a task;
-    `eraseAt`, when one in the trash goes for good, unless a task carries it.
+    `eraseAt`, when one that was refused goes for good, or one in the trash that no task carries.
 
     A ready document (PDF, text) has no dimensions and no preview. `thumbhash` is base64, `color`
     the dominant one as #rrggbb. `capturedAt` is what the camera's clock showed (ISO 8601), with an

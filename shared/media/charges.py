@@ -3,7 +3,8 @@
 So the usage of an owner is at any time the sum over his media, whoever recomputes it; and a change
 of state moves it by the difference, in the commit that makes the change. Every medium counts with
 its own size, also when two of them share their bytes: what erasing one gives back must not depend
-on the other.
+on the other. And each takes a place, however small it is, until it is deleted: a rejected one takes
+no bytes, but is kept and shown.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from shared.media.model import COMING
 
-NAMES = ("reservedBytes", "usedBytes", "count", "trashedBytes")
+NAMES = ("reservedBytes", "usedBytes", "count", "trashedBytes", "places")
 
 
 def charge(fields: Mapping[str, Any]) -> dict[str, int]:
@@ -21,12 +22,12 @@ def charge(fields: Mapping[str, Any]) -> dict[str, int]:
     used from then on, in the trash too."""
     state, size = fields["state"], int(fields["size"])
     if state in COMING or (state == "deleted" and fields.get("heldUntil") is not None):
-        return {"reservedBytes": size}
+        return {"reservedBytes": size, "places": 1}
     if state == "ready":
-        return {"usedBytes": size, "count": 1}
+        return {"usedBytes": size, "count": 1, "places": 1}
     if state == "trashed":
-        return {"usedBytes": size, "count": 1, "trashedBytes": size}
-    return {}
+        return {"usedBytes": size, "count": 1, "trashedBytes": size, "places": 1}
+    return {"places": 1} if state == "rejected" else {}
 
 
 def difference(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, int]:

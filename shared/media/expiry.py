@@ -3,6 +3,7 @@ long the oldest one that came waits for its verdict, so that nothing waits for e
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -16,8 +17,12 @@ from shared.signals import seconds_between, signal
 # Eventarc forgets an event after 24 hours; until then an upload may have arrived whose event is
 # still on its way, and giving it up would lose bytes that somebody was told are safe.
 _GRACE = timedelta(hours=24)
-# One run of the function; the next run takes the next ones.
+# Media of one query.
 _BATCH = 200
+# Seconds of each of the two kinds of work in a run, some thousand commits: together less than the
+# function's timeout (300 s). A single batch every five minutes would let one account that goes on
+# announcing keep everybody else's room held. The next run takes what is left.
+_RUN = 100.0
 # Names that one listing of the inbox asks for: half of what Cloud Storage gives at once.
 _LISTED = 500
 
@@ -32,11 +37,13 @@ class UploadExpiry:
         objects: ObjectStore,
         inbox: str,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._objects = objects
         self._inbox = inbox
         self._clock = clock
+        self._seconds = seconds
 
     def run(self) -> int:
         """Returns how many were given up or released; raises errors.Unavailable."""
@@ -52,21 +59,28 @@ class UploadExpiry:
 
     def _release(self, now: datetime) -> int:
         """Bytes that the URLs of cancelled uploads could have brought."""
-        released = 0
-        for medium in self._store.due("heldUntil", now, _BATCH):
-            event = ReservationReleased(
-                id=derived_id(ReservationReleased.type, medium.id),
-                occurred_at=now,
-                owner=medium.owner,
-                media_id=medium.id,
-            )
-            with suppress(PreconditionFailed):
-                self._store.settle(medium, ("heldUntil",), event)
-                released += 1
+        released, end = 0, self._seconds() + _RUN
+        while found := self._store.due("heldUntil", now, _BATCH):
+            settled = sum(self._is_released(medium, now) for medium in found)
+            released += settled
+            if not settled or self._seconds() >= end:
+                break
         return released
 
+    def _is_released(self, medium: Medium, now: datetime) -> bool:
+        event = ReservationReleased(
+            id=derived_id(ReservationReleased.type, medium.id),
+            occurred_at=now,
+            owner=medium.owner,
+            media_id=medium.id,
+        )
+        with suppress(PreconditionFailed):
+            self._store.settle(medium, ("heldUntil",), event)
+            return True
+        return False
+
     def _give_up(self, now: datetime) -> int:
-        given_up = 0
+        given_up, end = 0, self._seconds() + _RUN
         for medium in self._never_came(now - _GRACE):
             event = MediaRejected(
                 id=derived_id("media.expired", medium.id),
@@ -75,12 +89,10 @@ class UploadExpiry:
                 owner=medium.owner,
                 reason="never-uploaded",
             )
-            try:
+            with suppress(PreconditionFailed):
                 self._store.change(medium, "rejected", {"reason": "never-uploaded"}, event)
-            except PreconditionFailed:
-                continue
-            given_up += 1
-            if given_up == _BATCH:
+                given_up += 1
+            if self._seconds() >= end:
                 break
         return given_up
 

@@ -159,7 +159,8 @@ class MediaRestored(Event):
 
 
 class MediaDeleted(Event):
-    """The owner gave up what was never ready; what still arrives for it deletes itself."""
+    """What was never ready is given up, by its owner or after its days; what still arrives for it
+    deletes itself."""
 
     type: ClassVar[str] = "snaptask.media.v1.deleted"
     media_id: str

@@ -1,4 +1,4 @@
-"""Room for uploads: an owner's usage never passes his limit, and nothing that fits is refused.
+"""Room for uploads: an owner's usage never passes his limits, and nothing that fits is refused.
 
 One document has an owner's usage, so many announcements at once meet there, and none may wait for
 the others. The usual way is therefore to reserve first: the commit that makes the medium adds its
@@ -37,22 +37,32 @@ _PAUSE = 0.02
 # writes nothing. Seconds, and how many are remembered (about 100 bytes each).
 _REMEMBERED = 60.0
 _MOST = 2048
+# Media of one owner that are not deleted, whatever they are: bytes alone would let five thousand
+# million texts of one byte into 5 GiB. With files of 54 kB the bytes are full first, and a hundred
+# thousand are what the reconciler adds up in half a minute.
+MOST_FILES = 100_000
+FULL = (
+    f"An account has room for {MOST_FILES:,} files, the trash and refused ones included, and for "
+    "the bytes that its usage tells"
+)
 
 Drafts = Mapping[str, Mapping[str, Any]]
 
 
 class Quota:
-    """`limit` is in bytes, for each owner."""
+    """`limit` is in bytes and `most` in media, for each owner."""
 
     def __init__(
         self,
         store: MediaStore,
         limit: int,
         *,
+        most: int = MOST_FILES,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.limit = limit
+        self._most = most
         self._store = store
         self._clock = clock
         self._pause = pause
@@ -66,19 +76,22 @@ class Quota:
             limit=self.limit,
             count=usage.count,
             in_trash=usage.trashed,
+            files=usage.places,
+            most_files=self._most,
         )
 
     def take(self, media_id: str, draft: Mapping[str, Any]) -> Medium:
         """Make a pending medium whose id nobody else knows; it has another one in the end when the
         first had to be taken back. Raises OverQuota."""
         if not self._was_full(str(draft["owner"])):
-            if self._store.announce({media_id: draft}).taken <= self.limit:
+            usage = self._store.announce({media_id: draft})
+            if usage.taken <= self.limit and usage.places <= self._most:
                 return _pending(media_id, draft)
             self._take_back(media_id, draft["createdAt"])
             media_id = new_id()
         taken = self.take_exactly({media_id: draft})
         if not taken:
-            raise OverQuota
+            raise OverQuota(FULL)
         return taken[media_id]
 
     def take_exactly(self, drafts: Drafts) -> dict[str, Medium]:
@@ -87,10 +100,11 @@ class Quota:
         owner = str(next(iter(drafts.values()))["owner"])
         for usage, present, is_still in self._looks(owner, list(drafts)):
             missing = {one: draft for one, draft in drafts.items() if one not in present}
-            fitting = self._fitting(missing, usage.taken)
+            fitting = self._fitting(missing, usage.taken, usage.places)
             if len(fitting) < len(missing):
                 # What is used is no reservation that somebody may be taking back.
-                if not is_still and len(fitting) < len(self._fitting(missing, usage.used)):
+                kept = self._fitting(missing, usage.used, usage.count)
+                if not is_still and len(fitting) < len(kept):
                     continue
                 self._remember(owner)
             if fitting:
@@ -102,9 +116,11 @@ class Quota:
             return {**present, **made}
         raise Unavailable("Too many uploads are announced at once")
 
-    def _fitting(self, drafts: Drafts, taken: int) -> Drafts:
-        fitting = {}
+    def _fitting(self, drafts: Drafts, taken: int, places: int) -> Drafts:
+        fitting: dict[str, Mapping[str, Any]] = {}
         for media_id, draft in drafts.items():
+            if places + len(fitting) >= self._most:
+                break
             if taken + int(draft["size"]) <= self.limit:
                 taken += int(draft["size"])
                 fitting[media_id] = draft

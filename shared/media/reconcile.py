@@ -14,6 +14,7 @@ name, and what can be mended without losing anything is mended.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -50,9 +51,16 @@ _UNNAMED = timedelta(hours=1)
 # Eventarc forgets after a day. What is not in the inbox then was deleted by hand, or by the bucket,
 # which does that after two weeks.
 _LOST = timedelta(hours=25)
+# What adds up all media of somebody looks at the time after each, and ends its page: the reconciler
+# looks only between pages.
+_ADDING = timedelta(seconds=30)
+# Somebody's media that take longer are passed by: twice what the most that he may have take. Both
+# together fit between the reconciler's time and the function's timeout.
+_MOST_ADDING = timedelta(seconds=60)
 _KEPT = ("ready", "trashed")
 _RENDITION = re.compile(r"([a-z2-7]{20}/[0-9]+)/([0-9]+)/[0-9]+\.[a-z]+")
 Clock = Callable[[], datetime]
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,21 +225,29 @@ class Usages:
 
     def page(self, after: str, *, repair: bool) -> Page:
         found = self._around.pages("usage", after)
-        findings = []
+        findings: list[Finding] = []
+        end = self._around.clock() + _ADDING
         for usage in found:
             told = {name: usage.data.get(name, 0) for name in NAMES}
             real = self._sums(usage.id)
-            if told != real:
+            if real is not None and told != real:
                 wrong = {name: real[name] for name in NAMES if real[name] != told[name]}
                 write = Update(usage.path, wrong, version=usage.version)
                 done = repair and self._around.is_committed(write)
                 findings.append(Finding("wrong-usage", usage.id, done))
+            if self._around.clock() >= end and usage is not found[-1]:
+                return Page(findings, usage.id)
         return Page(findings, _last(found, lambda one: one.id))
 
-    def _sums(self, owner: str) -> dict[str, int]:
+    def _sums(self, owner: str) -> dict[str, int] | None:
+        """None when it takes too long."""
         sums: Counter[str] = Counter()
+        end = self._around.clock() + _MOST_ADDING
         for medium in _all(self._around.documents, [("owner", "==", owner)]):
             sums.update(charge(medium.fields))
+            if self._around.clock() >= end:
+                _log.warning("the media of %s take too long to add up", owner)
+                return None
         return {name: sums[name] for name in NAMES}
 
 
@@ -245,7 +261,8 @@ class References:
 
     def page(self, after: str, *, repair: bool) -> Page:
         found = self._around.pages("blobs", after)
-        findings = []
+        findings: list[Finding] = []
+        end = self._around.clock() + _ADDING
         for blob in found:
             media = _all(self._around.documents, [("blob", "==", blob.id)])
             real = sum(medium.state in _KEPT for medium in media)
@@ -257,6 +274,8 @@ class References:
                 )
                 done = repair and self._around.is_committed(write)
                 findings.append(Finding("wrong-references", blob.id, done))
+            if self._around.clock() >= end and blob is not found[-1]:
+                return Page(findings, blob.id)
         return Page(findings, _last(found, lambda one: one.id))
 
 

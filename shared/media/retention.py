@@ -1,5 +1,5 @@
-"""What nobody asks for any more goes away: the trash after its days, bytes without a medium, and
-all of a person who leaves.
+"""What nobody asks for any more goes away: the trash and what was refused after their days, bytes
+without a medium, and all of a person who leaves.
 
 Erasing has two steps, and a crash between them costs nothing but time. The commit makes the medium
 a tombstone, moves the usage, tells the event, and notes what is left over; then the bytes go, every
@@ -84,9 +84,12 @@ class Retention:
         return done
 
     def _empty(self, medium: Medium) -> None:
-        """Out of the trash for good, unless a task still carries it."""
+        """Out of the trash for good, unless a task still carries it; what was refused shows
+        nothing on a task, and leaves it."""
         now = self._clock()
-        if self._uses.counts([medium.id]).get(medium.id, 0):
+        if medium.state == "rejected":
+            self._store.change(medium, "deleted", {}, self._told(MediaDeleted, medium))
+        elif self._uses.counts([medium.id]).get(medium.id, 0):
             self._store.postpone(medium, now + _AGAIN)
         else:
             self._store.erase(medium, now)

@@ -54,16 +54,20 @@ _KEPT = frozenset(
 )
 # Events are forgotten after a day and dead letters kept a week; a month of tombstones is enough.
 _TOMBSTONE = timedelta(days=30)
+# As long as the trash keeps what was ready: time enough to read why it was refused.
+_REFUSED = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Bytes, and how many media take the used ones; the trash is part of both."""
+    """Bytes, and how many media take the used ones; the trash is part of both. `places` are those
+    of all media that are not deleted."""
 
     used: int = 0
     reserved: int = 0
     count: int = 0
     trashed: int = 0
+    places: int = 0
     document: Document | None = None
 
     @property
@@ -81,7 +85,7 @@ class MediaStore:
         return Medium.from_document(media_id, {**data, "state": "pending"}, None)
 
     def announce(self, drafts: Mapping[str, Mapping[str, Any]], seen: Usage | None = None) -> Usage:
-        """Make pending media of one owner and reserve their bytes; returns used and reserved
+        """Make pending media of one owner and reserve their bytes; returns what is taken
         after that. With `seen`, only if the usage is still that one: raises PreconditionFailed.
         Raises AlreadyExists."""
         owner = str(next(iter(drafts.values()))["owner"])
@@ -96,12 +100,15 @@ class MediaStore:
             )
             writes += [Create(f"media/{media_id}", whole), stored(event, draft.get("traceparent"))]
         size = sum(int(draft["size"]) for draft in drafts.values())
-        writes.append(_reservation(owner, size, seen))
+        writes.append(_reservation(owner, size, len(drafts), seen))
         if seen is not None:
             self._documents.commit(writes)
-            return Usage(seen.used, seen.reserved + size)
+            places = seen.places + len(drafts)
+            return Usage(seen.used, seen.reserved + size, places=places)
         sums = self._documents.commit_counted(writes)[f"usage/{owner}"]
-        return Usage(sums.get("usedBytes", 0), sums.get("reservedBytes", 0))
+        told = (sums.get(name, 0) for name in ("usedBytes", "reservedBytes", "places"))
+        used, reserved, places = told
+        return Usage(used, reserved, places=places)
 
     def usage(self, owner: str) -> Usage:
         return self.usage_and_media(owner, ())[0]
@@ -175,8 +182,8 @@ class MediaStore:
 
     def due(self, field: str, before: datetime, limit: int) -> list[Medium]:
         """Those whose `field` names a moment before that one, the oldest first: `eraseAt` of the
-        trash, `heldUntil` of reservations, `leftoverAt` of bytes to delete. Whoever settles one
-        takes the field away, so each has only what is waiting."""
+        trash and of what was refused, `heldUntil` of reservations, `leftoverAt` of bytes to
+        delete. Whoever settles one takes the field away, so each has only what is waiting."""
         documents = self._documents.query(
             "media", where=[(field, "<", before)], order=[(field, "ASCENDING")], limit=limit
         )
@@ -212,6 +219,8 @@ class MediaStore:
         beside: list[Write] = []
         if state == "ready" and medium.state in COMING and "sha256" in changed:
             beside.append(_shared(medium, changed, twin, event.occurred_at))
+        if state == "rejected":
+            changed["eraseAt"] = event.occurred_at + _REFUSED
         if state == "deleted":
             if medium.state in COMING and _is_open(medium, event.occurred_at):
                 changed["heldUntil"] = medium.fields["uploadExpiresAt"]
@@ -334,12 +343,12 @@ def _medium(document: Document) -> Medium:
 def _usage(document: Document | None) -> Usage:
     if document is None:
         return Usage()
-    reserved, used, count, trashed = (int(document.data.get(name, 0)) for name in NAMES)
-    return Usage(used, reserved, count, trashed, document)
+    reserved, used, count, trashed, places = (int(document.data.get(name, 0)) for name in NAMES)
+    return Usage(used, reserved, count, trashed, places, document)
 
 
-def _reservation(owner: str, size: int, seen: Usage | None) -> Write:
-    path, steps = f"usage/{owner}", {"reservedBytes": size}
+def _reservation(owner: str, size: int, places: int, seen: Usage | None) -> Write:
+    path, steps = f"usage/{owner}", {"reservedBytes": size, "places": places}
     if seen is None:
         # Adding nothing to the used bytes tells how many they are.
         return Add(path, steps | {"usedBytes": 0}, {"owner": owner})

@@ -42,7 +42,7 @@ from shared.media.checksums import crc32c_of
 from shared.media.documents import HEAD
 from shared.media.gallery import Gallery
 from shared.media.model import VISIBLE, Medium, medium_kind
-from shared.media.quota import Quota
+from shared.media.quota import FULL, Quota
 from shared.media.signing import URLSigner
 from shared.media.sniff import kind_of
 from shared.media.tickets import Tickets
@@ -172,7 +172,7 @@ def _same(medium: Medium | None, draft: Mapping[str, Any]) -> Medium:
     """The medium that stands for the request. Raises OverQuota when there is none, Conflict when
     it is another request's, or was given up."""
     if medium is None:
-        raise OverQuota
+        raise OverQuota(FULL)
     asked = ("fileName", "contentType", "size", "crc32c")
     if medium.state not in VISIBLE or any(medium.fields[name] != draft[name] for name in asked):
         raise Conflict("This Idempotency-Key was used for another request")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import count
 
 import pytest
 
 from shared.documents import DocumentStore
 from shared.errors import Unavailable
 from shared.media.expiry import UploadExpiry
+from shared.media.gallery import Gallery
 from shared.media.model import MediaRejected, inbox_name
 from shared.media.store import MediaStore
-from tests.fixtures.api import ADA
+from tests.fixtures.api import ADA, Links
 from tests.fixtures.stores import WatchedDocuments
 from tests.fixtures.stores import documents as documents
 from tests.media.world import BUCKETS, NOON, PHOTO, MediaWorld, WatchedObjects
@@ -26,6 +28,11 @@ def world(documents: DocumentStore) -> MediaWorld:
 
 def expire(world: MediaWorld, after: timedelta = LATE) -> int:
     return UploadExpiry(world.store, world.objects, BUCKETS.inbox, lambda: NOON + after).run()
+
+
+def gallery(world: MediaWorld) -> Gallery:
+    store = MediaStore(world.documents)
+    return Gallery(store, Links(), renditions_bucket=BUCKETS.renditions, clock=lambda: NOON)
 
 
 def states(world: MediaWorld, media_ids: list[str]) -> set[str]:
@@ -74,11 +81,34 @@ def test_those_that_came_keep_none_behind_them_waiting(
         (came if number < 14 else never).append(world.announce(b"x", uploadExpiresAt=ends))
     for media_id in came:
         world.objects.put("inbox", inbox_name(media_id), b"x", "image/jpeg")
-    assert expire(world) == 4
-    assert expire(world) == 2
+    assert expire(world) == 6
     assert expire(world) == 0
     assert states(world, never) == {"rejected"}
     assert states(world, came) == {"pending"}
+
+
+def test_a_run_takes_as_many_as_its_time_allows_and_the_next_goes_on(
+    world: MediaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than one query gives, of both kinds: nobody's dead room waits for many runs."""
+    monkeypatch.setattr("shared.media.expiry._BATCH", 4)
+    waiting = [world.announce(b"x") for _ in range(11)]
+    cancelled = [world.announce(b"x") for _ in range(11)]
+    for media_id in cancelled:
+        gallery(world).cancel(ADA, media_id)
+    spent = count()
+    slow = UploadExpiry(
+        world.store,
+        world.objects,
+        BUCKETS.inbox,
+        lambda: NOON + LATE,
+        # A quarter of the time at each look.
+        lambda: 25.0 * next(spent),
+    )
+    assert slow.run() == 4 + 11
+    assert expire(world) == 22 - 15
+    assert states(world, waiting) == {"rejected"}
+    assert world.store.usage(ADA).reserved == 0
 
 
 def test_an_upload_that_arrives_while_it_is_given_up_is_one_or_the_other(

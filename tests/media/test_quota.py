@@ -16,15 +16,16 @@ from shared.documents import DocumentStore, Set
 from shared.errors import OverQuota, ProductError, Unavailable
 from shared.ids import derived_id, new_id
 from shared.media.expiry import UploadExpiry
+from shared.media.gallery import Gallery
 from shared.media.objects import MemoryObjects
 from shared.media.quota import Quota
 from shared.media.store import MediaStore
 from tests.fixtures import stores
-from tests.fixtures.api import ADA, BOB
+from tests.fixtures.api import ADA, BOB, Links
 from tests.fixtures.firestore_proxy import Fault, FirestoreProxy, between
 from tests.fixtures.stores import Budget, WatchedDocuments, memory_documents
 from tests.fixtures.stores import documents as documents
-from tests.media.world import BUCKETS, NOON, Crash, FailAt, outage
+from tests.media.world import BUCKETS, NOON, Crash, FailAt, MediaWorld, outage
 
 
 def draft(size: int, owner: str = ADA) -> dict[str, Any]:
@@ -80,6 +81,44 @@ def test_of_a_hundred_announced_at_once_as_many_are_taken_as_fit(documents: Docu
         told = list(threads.map(lambda n: take(quotas[n % 2], 25), range(100)))
     assert sum(told) == 40
     assert taken(documents) == 1000
+
+
+def test_an_owner_has_so_many_media_however_small_they_are(documents: DocumentStore) -> None:
+    quota = Quota(MediaStore(documents), 10**6, most=3)
+    assert [take(quota, 1) for _ in range(5)] == [True, True, True, False, False]
+    assert taken(documents) == 3
+    assert take(quota, 1, BOB)
+    usage = quota.view(ADA)
+    assert (usage.files, usage.most_files) == (3, 3)
+
+
+def test_of_a_hundred_small_ones_at_once_as_many_are_taken_as_may_be(
+    documents: DocumentStore,
+) -> None:
+    quotas = [Quota(MediaStore(documents), 10**6, most=40) for _ in range(2)]
+    with ThreadPoolExecutor(100) as threads:
+        told = list(threads.map(lambda n: take(quotas[n % 2], 1), range(100)))
+    assert sum(told) == taken(documents) == 40
+
+
+def test_of_a_batch_only_so_many_are_taken_and_again_the_same(documents: DocumentStore) -> None:
+    quota = Quota(MediaStore(documents), 10**6, most=3)
+    drafts = {derived_id(str(n)): draft(1) for n in range(5)}
+    made = quota.take_exactly(drafts)
+    assert list(made) == list(drafts)[:3]
+    assert set(quota.take_exactly(drafts)) == set(made)
+    assert taken(documents) == 3
+
+
+def test_a_refused_one_takes_its_place_until_it_is_deleted() -> None:
+    """Or whoever only sends what is refused would be kept documents without end."""
+    world = MediaWorld(memory_documents())
+    refused = [world.upload(b"<p>", "text/plain") for _ in range(2)]
+    quota = Quota(world.store, 10**6, most=2)
+    assert world.store.usage(ADA).taken == 0
+    assert not take(quota, 1)
+    Gallery(world.store, Links(), renditions_bucket="renditions").delete(ADA, refused[0])
+    assert take(Quota(world.store, 10**6, most=2), 1)
 
 
 @pytest.mark.proof

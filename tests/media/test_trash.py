@@ -210,6 +210,22 @@ def test_many_at_once_each_by_itself(world: World) -> None:
         assert world.api("POST", "/bulk-trash", body).status_code == 422
 
 
+def test_what_was_refused_goes_after_its_days_and_leaves_its_place(world: World) -> None:
+    media_id = world.upload(PHOTO[:-2])
+    world.tasks.carried[new_id()] = [media_id]
+    (shown,) = world.api.read("/?state=rejected")["items"]
+    assert shown["eraseAt"] == "2026-12-25T12:00:00Z"
+    world.later(timedelta(days=29))
+    assert world.medium(media_id).state == "rejected"
+    assert world.store.usage(ADA).places == 1
+    world.later(timedelta(days=1))
+    assert world.medium(media_id).state == "deleted"
+    assert "fileName" not in world.medium(media_id).fields
+    assert world.store.usage(ADA).places == 0
+    world.outbox.sweep()
+    assert world.told().count("snaptask.media.v1.deleted") == 1
+
+
 # Tasks that still carry it
 
 

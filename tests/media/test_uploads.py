@@ -20,7 +20,7 @@ from shared.media.checksums import crc32c_of
 from shared.media.gallery import Gallery
 from shared.media.http import routes
 from shared.media.model import MediaRejected
-from shared.media.quota import Quota
+from shared.media.quota import FULL, Quota
 from shared.media.signing import URLSigner
 from shared.media.store import MediaStore
 from shared.media.trash import Trash
@@ -406,7 +406,7 @@ def test_what_does_not_fit_is_refused_by_itself(world: World) -> None:
         "type": "/problems/quota-exceeded",
         "title": "There is no room left for it",
         "status": 409,
-        "detail": None,
+        "detail": FULL,
     }
     assert world.store.usage(ADA).taken == LIMIT
 
