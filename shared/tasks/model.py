@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,12 @@ MOST_MEMBERS = 50
 MOST_INVITATIONS = 50
 # Three writes each: below the 500 of one commit.
 MOST_AT_ONCE = 100
+# The years that the app's date field takes, a day wider each, as its days begin in any zone. Two
+# digits of a year meant something else, and beyond 9998 comes only what is never due (_NEVER).
+_EARLIEST = datetime(1899, 12, 31, tzinfo=UTC)
+_LATEST = datetime(9999, 1, 2, tzinfo=UTC)
+# Hangul fillers and the Braille pattern without dots: letters and a symbol that draw nothing.
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
 def _zoned(value: datetime) -> datetime:
@@ -40,15 +47,30 @@ def _zoned(value: datetime) -> datetime:
         raise ValueError("is beyond the calendar") from None
 
 
+def _due(value: datetime) -> datetime:
+    if not _EARLIEST <= value < _LATEST:
+        raise ValueError("is not in the years 1900 to 9998")
+    return value
+
+
+def _seen(value: str) -> str:
+    """With something in it that a person can see, so not of spaces, controls, marks that stand on
+    nothing and the few letters that are blank. Source: Unicode, "General_Category Values"."""
+    if not any(unicodedata.category(c)[0] in "LNPS" and c not in _BLANK for c in value):
+        raise ValueError("needs a character that can be seen")
+    return value
+
+
 def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(labels))
 
 
-Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_seen)]
 Description = Annotated[str, Field(max_length=_LONGEST_DESCRIPTION)]
-Label = Annotated[str, Field(min_length=1, max_length=40, pattern=r"\S")]
+Label = Annotated[str, Field(min_length=1, max_length=40, pattern=r"\S"), AfterValidator(_seen)]
 Labels = Annotated[tuple[Label, ...], Field(max_length=20), AfterValidator(_distinct)]
 Moment = Annotated[datetime, AfterValidator(_zoned)]
+Due = Annotated[Moment, AfterValidator(_due)]
 
 
 def _has_a_word(value: str) -> str:
@@ -72,7 +94,7 @@ class TaskDraft(Model):
     status: Status = "open"
     priority: Priority = "normal"
     labels: Labels = ()
-    due_at: Moment | None = None
+    due_at: Due | None = None
     media_ids: Ids = ()
 
 
@@ -89,7 +111,7 @@ class TaskPatch(Model):
     status: Status = Field("open", json_schema_extra=_unsaid)
     priority: Priority = Field("normal", json_schema_extra=_unsaid)
     labels: Labels = Field((), json_schema_extra=_unsaid)
-    due_at: Moment | None = Field(None, json_schema_extra=_unsaid)
+    due_at: Due | None = Field(None, json_schema_extra=_unsaid)
     cover: str | None = Field(None, json_schema_extra=_unsaid)
 
 
@@ -217,7 +239,11 @@ class PageQuery(Model):
 
 
 class CommentText(Model):
-    text: Annotated[str, Field(min_length=1, max_length=_LONGEST_COMMENT, pattern=r"\S")]
+    text: Annotated[
+        str,
+        Field(min_length=1, max_length=_LONGEST_COMMENT, pattern=r"\S"),
+        AfterValidator(_seen),
+    ]
 
 
 class CommentView(Model):

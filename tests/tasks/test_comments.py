@@ -61,7 +61,7 @@ def test_comments_are_read_in_pages_the_oldest_first(world: World) -> None:
     assert world.api("GET", f"/{other}/comments?cursor={cursor}").status_code == 422
 
 
-@pytest.mark.parametrize("body", [{}, {"text": ""}, {"text": " \n"}, {"text": 7},
+@pytest.mark.parametrize("body", [{}, {"text": ""}, {"text": " \n"}, {"text": "\u200b"}, {"text": 7},
                                   {"text": "x" * 4001}, {"text": "x", "author": BOB}])  # fmt: skip
 def test_what_is_no_comment_is_refused(world: World, body: object) -> None:
     task = world.task()
