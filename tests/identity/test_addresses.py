@@ -101,8 +101,8 @@ def test_different_mailboxes_stay_different(one: str, other: str) -> None:
     assert address_key(checked_address(one)) != address_key(checked_address(other))
 
 
-# What stands in local parts and in encoded words, which are rare among all texts.
-LOCALS = st.lists(st.sampled_from([*"ab.=?!#$%&'*+-/^_`{|}~é用", "=?utf-8?q?", "=2C", "?="]))
+# What encoded words are made of, which is rare among all texts.
+LOCALS = st.lists(st.sampled_from(["a", "é", "=?utf-8?q?", "=2C", "?="]), min_size=3)
 
 
 @given(LOCALS.map("".join))
