@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from emulators import official
 from emulators.exports import Exports
 from emulators.journal import Journal
 from emulators.parts import parts
@@ -72,7 +73,8 @@ class Supervisor:
             await process.start()
         await _together(self._processes[name].serves(session) for name in _FOUNDATION)
         await asyncio.to_thread(provision, self._plan)
-        await _together(process.serves(session) for process in self._processes.values())
+        serving = [process.serves(session) for process in self._processes.values()]
+        await _together([*serving, self._warm(session)])
         self._plan.save(os.getpid())
         seconds = time.monotonic() - started
         self._journal.say(f"Ready after {seconds:.1f} s: {self._plan.origins[0]}")
@@ -81,6 +83,13 @@ class Supervisor:
         if self._reload:
             jobs.append(self._restart_what_changed(session))
         await _together(jobs)
+
+    async def _warm(self, session: aiohttp.ClientSession) -> None:
+        await self._processes["firestore"].serves(session)
+        for path, body in official.warming(self._plan.project):
+            url = self._plan.url("firestore") + path
+            async with session.post(url, json=body, headers=official.OWNER) as answer:
+                answer.raise_for_status()
 
     async def _export_now_and_then(self, session: aiohttp.ClientSession) -> None:
         while True:

@@ -14,6 +14,7 @@ from shared.documents.firestore import FirestoreDocuments
 from shared.errors import Unavailable
 from tests.fixtures.firestore_proxy import Fault, FirestoreProxy, between
 from tests.fixtures.stores import firestore_documents
+from tests.fixtures.stores import patient as patient
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -57,6 +58,7 @@ def test_what_is_no_number_counts_as_nothing(documents: DocumentStore, present: 
     assert documents.count([Count("rates/a", step=3)]) == [3]
 
 
+@pytest.mark.usefixtures("patient")
 def test_of_many_who_count_at_once_no_two_are_told_the_same(documents: DocumentStore) -> None:
     with ThreadPoolExecutor(16) as pool:
         told = list(pool.map(lambda _: documents.count([Count("rates/a")])[0], range(64)))

@@ -25,6 +25,7 @@ from shared.documents import (
     Update,
     Write,
 )
+from tests.fixtures.stores import patient as patient
 
 NOON = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -261,6 +262,7 @@ def test_an_increment_that_could_count_twice_is_refused(
         documents.commit([*beside, Update("things/one", increment={"n": 1}, version=own)])
 
 
+@pytest.mark.usefixtures("patient")
 def test_fifty_writers_of_one_document_all_count(documents: DocumentStore) -> None:
     documents.commit([Create("things/one", {"n": 0})])
 

@@ -21,6 +21,7 @@ from shared.documents import (
 from shared.documents.firestore import FirestoreDocuments
 from tests.fixtures import stores
 from tests.fixtures.firestore_proxy import Fault, FirestoreProxy, between
+from tests.fixtures.stores import patient as patient
 
 
 def number(documents: DocumentStore, path: str, name: str = "n") -> object:
@@ -81,6 +82,7 @@ def test_an_addition_that_could_count_twice_is_refused(
         documents.commit([*beside, Add("sums/one", {"n": 1})])
 
 
+@pytest.mark.usefixtures("patient")
 def test_of_fifty_writers_each_is_told_another_sum(documents: DocumentStore) -> None:
     def add(mark: int) -> object:
         told = documents.commit_counted([Create(f"marks/{mark}", {}), Add("sums/one", {"n": 1})])

@@ -6,6 +6,7 @@ import re
 import secrets
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.fixtures import http
@@ -15,9 +16,10 @@ pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
 
 
 def mails(stack: Stack, to: str) -> list[dict[str, Any]]:
+    """One of each Message-ID: a mail whose end could not be noted is sent again under it."""
     answer = http.get(f"{stack.plan.url('platform')}/_emulator/mails", params={"to": to})
     assert answer.status_code == 200
-    return list(answer.json()["mails"])
+    return list({one["headers"]["Message-ID"]: one for one in answer.json()["mails"]}.values())
 
 
 def arrived(stack: Stack, to: str, count: int) -> dict[str, Any]:
@@ -72,9 +74,10 @@ def test_a_guess_too_many_is_told_when_to_come_again_whatever_it_claims(
     stack: Stack, person: Person
 ) -> None:
     body = {"email": person.email, "password": "wrong horse battery"}
-    answers = [
-        person.api.post("/auth/login", json=body, headers={"X-Forwarded-For": f"192.0.2.{n}"})
-        for n in range(22)
-    ]
-    assert [answer.status_code for answer in answers[-2:]] == [429, 429]
-    assert int(answers[-1].headers["Retry-After"]) > 0
+    told: list[httpx.Response] = []
+    # Twenty in a window; the window may turn meanwhile.
+    while len(told) < 45 and [one.status_code for one in told[-2:]] != [429, 429]:
+        claimed = {"X-Forwarded-For": f"192.0.2.{len(told)}"}
+        told.append(person.api.post("/auth/login", json=body, headers=claimed))
+    assert [one.status_code for one in (told[0], *told[-2:])] == [401, 429, 429]
+    assert int(told[-1].headers["Retry-After"]) > 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import grpc
@@ -12,7 +10,6 @@ import pytest
 from google.pubsub_v1 import PublisherClient, PubsubMessage
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
-from emulators.plan import ROOT
 from shared.ids import new_id
 from tests.fixtures.stack import Stack, eventually
 
@@ -28,8 +25,7 @@ def publish(stack: Stack, topic: str, data: bytes, **attributes: str) -> None:
 
 def command(stack: Stack, *arguments: str) -> str:
     """The output of the command for dead letters, which must succeed."""
-    whole = [sys.executable, "-m", "tools.deadletters", f"--data={stack.plan.data}", *arguments]
-    done = subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = stack.tool("deadletters", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

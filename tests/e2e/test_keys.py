@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
-from emulators.plan import ROOT
-from tests.fixtures import http
 from tests.fixtures.stack import Person, Stack
 
 pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
 
 
 def keys(stack: Stack, *arguments: str) -> str:
-    command = [sys.executable, "-m", "tools.keys", f"--data={stack.plan.data}", *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = stack.tool("keys", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -33,5 +25,5 @@ def test_a_key_rotated_by_hand_is_published_and_everybody_stays_signed_in(
     listed = [line.split()[:3] for line in keys(stack, "list").splitlines()]
     assert listed[:2] == [["signing-key", "2", "enabled"], ["signing-key", "1", "enabled"]]
     body = {"refreshToken": person.tokens["refreshToken"]}
-    assert http.post(f"{stack.url}/api/auth/refresh", json=body).status_code == 200
+    assert person.api.post("/auth/refresh", json=body).status_code == 200
     assert person.task()["id"]

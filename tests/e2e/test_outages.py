@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from statistics import median
 
 import httpx
 import psutil
@@ -63,8 +64,8 @@ def test_without_the_database_people_are_told_soon_then_at_once_and_served_when_
         assert seconds < 10
         refused = [timed(read) for _ in range(20)]
         assert {answer.status_code for answer, _ in refused} == {503}
-        # Twenty together are told sooner than the one that had to find out.
-        assert sum(taken for _, taken in refused) < seconds
+        # They wait for no answer of the database, as the one did that had to find out.
+        assert median(taken for _, taken in refused) < seconds / 4
         written = http.post(url, json={"title": "x"}, headers=told)
         assert written.status_code == 503
         assert http.get(f"{stack.plan.url('tasks')}/health").status_code == 200

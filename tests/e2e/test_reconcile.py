@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
-from emulators.plan import ROOT
 from shared.ids import new_id
 from tests.fixtures import pictures
 from tests.fixtures.stack import Person, Stack, eventually
@@ -16,8 +12,7 @@ pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
 
 
 def command(stack: Stack, name: str, *arguments: str) -> tuple[int, str]:
-    whole = [sys.executable, "-m", f"tools.{name}", f"--data={stack.plan.data}", *arguments]
-    done = subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    done = stack.tool(name, *arguments)
     assert done.stderr == ""
     return done.returncode, done.stdout
 

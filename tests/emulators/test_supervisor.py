@@ -27,10 +27,14 @@ def family(stack: Stack) -> list[psutil.Process]:
 
 
 def are_gone(processes: list[psutil.Process]) -> None:
-    eventually(
-        lambda: [p for p in processes if p.is_running() and p.status() != "zombie"],
-        lambda alive: not alive,
-    )
+    eventually(lambda: [one for one in processes if _lives(one)], lambda alive: not alive)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != "zombie"
+    except psutil.NoSuchProcess:
+        return False
 
 
 def log_of(data: Path) -> str:
@@ -54,22 +58,21 @@ def test_a_restart_keeps_everything_and_a_reset_nothing(tmp_path: Path) -> None:
     are_gone(processes)
     assert Plan.running(data) is None
 
-    with local_cloud(data) as stack:
+    with local_cloud(data) as stack, stack.client() as api:
         login = {"email": email, "password": PASSWORD}
-        assert http.post(f"{stack.url}/api/auth/login", json=login).status_code == 200
+        assert api.post("/auth/login", json=login).status_code == 200
         # Made before the restart: the session and the key that sealed it were kept.
-        body = {"refreshToken": refresh}
-        fresh = http.post(f"{stack.url}/api/auth/refresh", json=body).json()["accessToken"]
-        headers = {"Authorization": f"Bearer {fresh}"}
-        whole = http.get(f"{stack.url}/api/tasks/{task['id']}/with-media", headers=headers).json()
-        (picture,) = whole["media"]
+        tokens = api.post("/auth/refresh", json={"refreshToken": refresh}).json()
+        api.headers["Authorization"] = f"Bearer {tokens['accessToken']}"
+        (picture,) = api.get(f"/tasks/{task['id']}/with-media").json()["media"]
         assert http.get(picture["thumbnailUrl"]).status_code == 200
-        url = f"{stack.url}/api/media/{waiting}"
-        eventually(lambda: http.get(url, headers=headers).json()["state"], lambda s: s == "ready")
+        eventually(
+            lambda: api.get(f"/media/{waiting}").json()["state"], lambda state: state == "ready"
+        )
 
     assert command(data, "reset").returncode == 0
-    with local_cloud(data) as stack:
-        assert http.post(f"{stack.url}/api/auth/login", json=login).status_code == 401
+    with local_cloud(data) as stack, stack.client() as api:
+        assert api.post("/auth/login", json=login).status_code == 401
 
 
 @pytest.mark.parametrize("part", ["tasks", "storage"])

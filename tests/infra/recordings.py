@@ -104,7 +104,7 @@ def run(script: str, *arguments: str, told: Any, root: Path = ROOT) -> Any:
         text=True,
         env=environment,
         cwd=root / "infra",
-        timeout=800,
+        timeout=2000,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]

@@ -31,7 +31,7 @@ _CONFIGS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_every_mistake_is_caught(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     roots = [tree(tmp_path / "right")]
     roots += [made(one, tmp_path / f"m{number}") for number, one in enumerate(MISTAKES)]

@@ -162,7 +162,7 @@ class Project:
         """The next dead letters, as soon as there is one."""
         name = topics.kept_subscription(PUSHED.dead_letter_topic)
         full = f"projects/{self.name}/subscriptions/{name}"
-        answer = self.subscriber.pull(subscription=full, max_messages=100, timeout=PATIENCE)
+        answer = self.subscriber.pull(subscription=full, max_messages=100, timeout=2 * PATIENCE)
         return [received.message for received in answer.received_messages]
 
 
