@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.fixtures.app import add_task, task
 
@@ -48,3 +48,83 @@ def test_a_year_that_was_typed_by_half_is_no_date_and_is_not_sent(wide: Page) ->
         wide.get_by_label("Title").focus()
         expect(due).to_have_value("")
     assert asked == []
+
+
+def held(page: Page, pattern: str, method: str) -> list[Route]:
+    """Requests that are not answered before they are told to go on."""
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if route.request.method == method and not waiting:
+            waiting.append(route)
+        else:
+            route.continue_()
+
+    page.route(pattern, hold)
+    return waiting
+
+
+def test_what_is_typed_while_a_task_is_made_is_the_next_one(wide: Page) -> None:
+    waiting = held(wide, "**/api/tasks", "POST")
+    title = wide.get_by_label("New task")
+    title.fill("Paint the fence")
+    with wide.expect_request("**/api/tasks"):
+        title.press("Enter")
+    title.fill("Paint the gate")
+    waiting[0].continue_()
+    expect(task(wide, "Paint the fence")).to_be_visible()
+    expect(title).to_have_value("Paint the gate")
+    wide.get_by_role("button", name="Add task").click()
+    expect(task(wide, "Paint the gate")).to_be_visible()
+    expect(title).to_have_value("")
+
+
+def test_a_task_that_is_not_made_is_in_its_field_again(troubled: Page) -> None:
+    waiting = held(troubled, "**/api/tasks", "POST")
+    title = troubled.get_by_label("New task")
+    title.fill("Paint the fence")
+    with troubled.expect_request("**/api/tasks"):
+        title.press("Enter")
+    title.fill("and the gate")
+    waiting[0].fulfill(status=500, json={"title": "This failed"})
+    expect(title).to_have_value("Paint the fence and the gate")
+    troubled.get_by_role("button", name="Add task").click()
+    expect(task(troubled, "Paint the fence and the gate")).to_be_visible()
+
+
+def test_a_comment_is_written_while_another_is_sent(wide: Page) -> None:
+    add_task(wide)
+    task(wide, "Paint the fence").click()
+    waiting = held(wide, "**/comments", "POST")
+    comment = wide.get_by_role("textbox", name="Comment")
+    comment.fill("Which colour?")
+    with wide.expect_request(lambda one: one.method == "POST"):
+        comment.press("Enter")
+    comment.fill("Blue?")
+    waiting[0].continue_()
+    expect(wide.get_by_text("Which colour?")).to_be_visible()
+    expect(comment).to_have_value("Blue?")
+    wide.get_by_role("button", name="Send").click()
+    expect(wide.get_by_text("Blue?")).to_be_visible()
+
+
+def test_words_written_while_a_task_is_saved_are_kept_and_are_nobody_elses_change(
+    wide: Page,
+) -> None:
+    add_task(wide)
+    task(wide, "Paint the fence").click()
+    waiting = held(wide, "**/api/tasks/*", "PATCH")
+    title = wide.get_by_label("Title")
+    title.fill("Paint the gate")
+    with wide.expect_request(lambda one: one.method == "PATCH"):
+        title.press("Enter")
+    title.fill("Paint the gate blue")
+    with wide.expect_response(lambda answer: answer.request.method == "PATCH"):
+        waiting[0].continue_()
+    save = wide.get_by_role("button", name="Save")
+    expect(save).to_be_enabled()
+    expect(title).to_have_value("Paint the gate blue")
+    save.click()
+    expect(save).to_have_count(0)
+    wide.reload()
+    expect(title).to_have_value("Paint the gate blue")

@@ -4,6 +4,7 @@ import { type SyntheticEvent, useRef, useState } from "react";
 import { api, body, type Task } from "../api/client";
 import { useMe } from "../app";
 import { Failed } from "../ui/failed";
+import { putBack } from "../ui/form";
 import { tellProblem } from "../ui/notices";
 import { person } from "./history";
 import styles from "./tasks.module.css";
@@ -13,6 +14,7 @@ export function Comments({ task }: { task: Task }) {
   const me = useMe().data;
   const path = { task_id: task.id };
   const [text, setText] = useState("");
+  const [isSending, setSending] = useState(false);
   // One for each comment that is written: sent twice, it is made once.
   const key = useRef(crypto.randomUUID());
   const comments = useInfiniteQuery({
@@ -29,15 +31,19 @@ export function Comments({ task }: { task: Task }) {
 
   async function write(event: SyntheticEvent) {
     event.preventDefault();
-    if (!text.trim()) return;
+    if (!text.trim() || isSending) return;
+    setSending(true);
+    setText("");
     try {
       await body(api.POST("/api/tasks/{task_id}/comments", {
         params: { path, header: { "Idempotency-Key": key.current } }, body: { text },
       }));
       key.current = crypto.randomUUID();
-      setText("");
     } catch (error) {
+      setText((typed) => putBack(text, typed));
       tellProblem(error);
+    } finally {
+      setSending(false);
     }
     await changed();
   }
@@ -77,7 +83,7 @@ export function Comments({ task }: { task: Task }) {
           <label className={styles.grow}><span className="unseen">Comment</span>
             <input value={text} maxLength={4000} placeholder="Write a comment" onChange={(event) => setText(event.target.value)} />
           </label>
-          <button type="submit" disabled={!text.trim()}>Send</button>
+          <button type="submit" disabled={!text.trim() || isSending}>Send</button>
         </form>
       )}
     </section>

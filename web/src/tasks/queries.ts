@@ -75,7 +75,7 @@ export function useChange() {
   const client = useQueryClient();
   return useMutation({
     mutationFn: ({ id, change, etag }: { id: string; change: Change; etag?: string | null }) =>
-      body(api.PATCH("/api/tasks/{task_id}", {
+      tagged(api.PATCH("/api/tasks/{task_id}", {
         params: { path: { task_id: id }, ...(etag ? { header: { "If-Match": etag } } : {}) },
         body: change,
       })),

@@ -5,6 +5,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { type SyntheticEvent, useRef, useState } from "react";
 
 import { useMe } from "../app";
+import { putBack } from "../ui/form";
 import { tellProblem } from "../ui/notices";
 import type { Upload } from "../uploads/upload";
 import { add, named } from "../uploads/queue";
@@ -30,16 +31,21 @@ export function QuickAdd() {
 
   async function save(event: SyntheticEvent) {
     event.preventDefault();
-    if (!title.trim()) return;
+    if (!title.trim() || isSaving) return;
     setSaving(true);
+    // What is written from now on is the next task's.
+    setTitle("");
+    setUploads([]);
     try {
       await carrying(uploads, named, (mediaIds) => {
         const draft = { title: title.trim(), ...(mediaIds.length ? { mediaIds } : {}) };
         return create.mutateAsync({ draft, key: key.current });
       }, (made, mediaId) => void attach(client, made.id, mediaId).catch(tellProblem));
       key.current = crypto.randomUUID();
-      setTitle("");
-      setUploads([]);
+    } catch (error) {
+      setTitle((typed) => putBack(title, typed));
+      setUploads((since) => [...uploads, ...since]);
+      throw error;
     } finally {
       setSaving(false);
     }

@@ -70,11 +70,12 @@ function Words({ task }: { task: Tagged }) {
 
   async function save(event?: SyntheticEvent, force = false) {
     event?.preventDefault();
-    if (!draft || !draft.title.trim()) return;
+    if (!draft || !draft.title.trim() || change.isPending) return;
     const { etag, ...fields } = draft;
     try {
-      await change.mutateAsync({ id: task.id, change: fields, etag: force ? null : etag });
-      setDraft(null);
+      const saved = await change.mutateAsync({ id: task.id, change: fields, etag: force ? null : etag });
+      // What was typed meanwhile stands on what was saved.
+      setDraft((now) => (now && now !== draft ? { ...now, etag: saved.etag } : null));
       setStale(false);
     } catch (error) {
       if (error instanceof Problem && error.status === 412) setStale(true);
