@@ -1,11 +1,12 @@
-"""What a person types: sent once it is whole, and kept while something else is under way."""
+"""What a person types: sent once it is whole, and kept while something else is under way. What he
+deletes: away, also before the server knows."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.fixtures.app import add_task, task
+from tests.fixtures.app import add_task, is_out, task
 
 pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("stack")]
 
@@ -48,6 +49,35 @@ def test_a_year_that_was_typed_by_half_is_no_date_and_is_not_sent(wide: Page) ->
         wide.get_by_label("Title").focus()
         expect(due).to_have_value("")
     assert asked == []
+
+
+def test_deleted_tasks_stay_away_while_others_are_deleted_and_one_comes_back(wide: Page) -> None:
+    for title in ("Paint the fence", "Paint the gate"):
+        add_task(wide, title)
+    wide.get_by_role("button", name="Delete Paint the fence").click()
+    with wide.expect_response("**/api/tasks?**"):
+        add_task(wide, "Paint the door")
+    expect(task(wide, "Paint the fence")).to_have_count(0)
+    wide.get_by_role("button", name="Delete Paint the gate").click()
+    undo = wide.get_by_text("Paint the fence").locator("..").get_by_role("button", name="Undo")
+    undo.click()
+    expect(task(wide, "Paint the fence")).to_be_visible()
+    expect(task(wide, "Paint the gate")).to_have_count(0)
+    with wide.expect_response(lambda answer: answer.request.method == "DELETE"):
+        wide.get_by_role("link", name="Account").click()
+    wide.get_by_role("link", name="Tasks", exact=True).click()
+    wide.reload()
+    expect(task(wide, "Paint the fence")).to_be_visible()
+    expect(task(wide, "Paint the gate")).to_have_count(0)
+
+
+def test_a_deletion_holds_although_its_person_signs_out_at_once(wide: Page) -> None:
+    add_task(wide)
+    wide.get_by_role("button", name="Delete Paint the fence").click()
+    with wide.expect_response(lambda answer: answer.request.method == "DELETE") as told:
+        wide.get_by_role("button", name="Sign out").click()
+    assert told.value.status == 204
+    expect(is_out(wide)).to_be_visible()
 
 
 def held(page: Page, pattern: str, method: str) -> list[Route]:

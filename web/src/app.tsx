@@ -12,6 +12,7 @@ import { Entrance } from "./session/entrance";
 import { linkIn, LinkPage } from "./session/link";
 import { begin } from "./session/provider";
 import { logout, onSession, sessionState, watchOtherTabs } from "./session/session";
+import { deleteNow } from "./tasks/deleting";
 import { TasksPage } from "./tasks/tasks-page";
 import { Notices, tell } from "./ui/notices";
 import { useTitle } from "./ui/title";
@@ -141,6 +142,7 @@ function isAt(path: string, href: string): boolean {
 
 export async function leave(everywhere = false): Promise<void> {
   try {
+    await deleteNow();
     await logout(everywhere);
   } catch (error) {
     tell(error instanceof Problem ? error.words : "You are still signed in: the server cannot be reached.");

@@ -4,10 +4,12 @@
 import {
   type InfiniteData, keepPreviousData, type QueryClient, useInfiniteQuery, useMutation, useQuery, useQueryClient,
 } from "@tanstack/react-query";
+import { useCallback } from "react";
 
 import { api, body, isComing, type Task, tagged } from "../api/client";
 import { isWorthAnother, Problem } from "../api/problem";
 import { tell, tellProblem } from "../ui/notices";
+import { deleteLater, useDeleted } from "./deleting";
 import { asked, type Filter } from "./filters";
 import { moved, type Place } from "./places";
 
@@ -27,7 +29,10 @@ const one = (id: string) => ["task", id];
 
 export function useTasks(filter: Filter, now: Date) {
   const query = asked(filter, now);
+  const gone = useDeleted();
+  const select = useCallback((pages: Pages) => patched(pages, (task) => (gone.has(task.id) ? null : task)), [gone]);
   return useInfiniteQuery({
+    select,
     // Until another list is there, the one before it stays.
     placeholderData: keepPreviousData,
     queryKey: [...LIST, query],
@@ -159,38 +164,28 @@ async function carryOutMove({ task, status, place }: Move): Promise<Task> {
   }
 }
 
-/** Milliseconds in which a deletion can be taken back; it is told to the server after them. */
-const REGRET = 6500;
+/** Milliseconds; a sign-out waits for it. */
+const LONGEST_DELETION = 10_000;
 
-/** Deleting waits, so that it can be undone: the server keeps no deleted tasks. */
+/** What it does to the lists and to the server: deleting.ts. */
 export function useDelete() {
   const client = useQueryClient();
   return (task: Task) => {
-    const before = client.getQueriesData<Pages>({ queryKey: LIST });
-    patchLists(client, (one) => (one.id === task.id ? null : one));
-    const timer = setTimeout(() => void carryOut(), REGRET);
-    const restore = () => before.forEach(([key, data]) => client.setQueryData(key, data));
-    const hasten = () => {
-      clearTimeout(timer);
-      void carryOut();
-    };
-    addEventListener("pagehide", hasten, { once: true });
-    async function carryOut() {
-      removeEventListener("pagehide", hasten);
+    const undo = deleteLater(task.id, async () => {
       try {
         await body(api.DELETE("/api/tasks/{task_id}", {
-          params: { path: { task_id: task.id } }, keepalive: true,
+          params: { path: { task_id: task.id } }, keepalive: true, signal: AbortSignal.timeout(LONGEST_DELETION),
         }));
+        return true;
       } catch (error) {
-        restore();
         tellProblem(error);
+        return false;
+      } finally {
+        void client.invalidateQueries({ queryKey: LIST });
       }
-      await client.invalidateQueries({ queryKey: LIST });
-    }
+    });
     tell(`“${short(task.title)}” was deleted.`, () => {
-      clearTimeout(timer);
-      removeEventListener("pagehide", hasten);
-      restore();
+      if (!undo()) tell("It was too late to take it back.");
     });
   };
 }
@@ -217,16 +212,13 @@ export function changedPictures(client: QueryClient, task: string): Promise<unkn
   ]);
 }
 
-function patchLists(client: QueryClient, each: (task: Task) => Task | null): void {
-  client.setQueriesData<Pages>({ queryKey: LIST }, (pages) =>
-    pages && {
-      ...pages,
-      pages: pages.pages.map((page) => ({
-        ...page,
-        items: page.items.map(each).filter((task) => task !== null),
-      })),
-    },
-  );
+function patchLists(client: QueryClient, each: (task: Task) => Task): void {
+  client.setQueriesData<Pages>({ queryKey: LIST }, (pages) => pages && patched(pages, each));
+}
+
+function patched(pages: Pages, each: (task: Task) => Task | null): Pages {
+  const renewed = (page: Page) => ({ ...page, items: page.items.map(each).filter((task) => task !== null) });
+  return { ...pages, pages: pages.pages.map(renewed) };
 }
 
 /** The order by hand, over all pages; each page keeps its length. */
