@@ -7,7 +7,7 @@ import { Problem, problemOf } from "../api/problem";
 const MARK = "snaptask.signed-in";
 const COOKIE = { "Refresh-Transport": "cookie" };
 /** Milliseconds. A tab whose connection hangs must not keep the others waiting for their turn. */
-const LONGEST_REFRESH = 15_000;
+const LONGEST_TURN = 15_000;
 
 export type State = "unknown" | "in" | "out";
 
@@ -63,11 +63,16 @@ async function enter(path: string, body: object): Promise<void> {
 }
 
 export async function logout(everywhere = false): Promise<void> {
-  const token = access;
-  const path = everywhere ? "/api/auth/logout-all" : "/api/auth/logout";
-  const headers = everywhere ? { ...COOKIE, Authorization: `Bearer ${token}` } : COOKIE;
-  await alone(() => post(path, headers));
+  if (everywhere) await logoutAll();
+  else await alone(() => post("/api/auth/logout", COOKIE));
   forget();
+}
+
+/** As who is signed in, whose token may have run out; not in turn, because the refresh is. */
+async function logoutAll(): Promise<void> {
+  const to = new URL("/api/auth/logout-all", location.origin);
+  const signal = AbortSignal.timeout(LONGEST_TURN);
+  await good(await authorized(new Request(to, { method: "POST", headers: COOKIE, signal })));
 }
 
 /** Calls that meet an expired token share one refresh, and tabs take turns. */
@@ -79,9 +84,8 @@ function refresh(): Promise<boolean> {
 }
 
 async function renew(): Promise<boolean> {
-  const signal = AbortSignal.timeout(LONGEST_REFRESH);
   try {
-    const given = await post("/api/auth/refresh", COOKIE, undefined, signal);
+    const given = await post("/api/auth/refresh", COOKIE);
     access = ((await given.json()) as { accessToken: string }).accessToken;
     become("in");
     return true;
@@ -92,15 +96,16 @@ async function renew(): Promise<boolean> {
   }
 }
 
-async function post(
-  path: string, headers: Record<string, string>, body?: object, signal?: AbortSignal,
-): Promise<Response> {
-  const answer = await fetch(path, {
+async function post(path: string, headers: Record<string, string>, body?: object): Promise<Response> {
+  return good(await fetch(path, {
     method: "POST",
     headers: body ? { ...headers, "Content-Type": "application/json" } : headers,
     body: body ? JSON.stringify(body) : null,
-    signal: signal ?? null,
-  });
+    signal: AbortSignal.timeout(LONGEST_TURN),
+  }));
+}
+
+async function good(answer: Response): Promise<Response> {
   if (!answer.ok) throw await problemOf(answer);
   return answer;
 }
