@@ -23,6 +23,7 @@ from tests.fixtures.app import (
     sign_up,
     task,
     violations,
+    visited,
 )
 from tests.fixtures.stack import Person, Stack, eventually
 
@@ -324,6 +325,24 @@ def test_a_page_that_cannot_be_loaded_says_so_and_is_tried_again(
     troubled.unroute(asked)
     main.get_by_role("button", name="Try again").click()
     expect(main.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_page_whose_code_cannot_be_loaded_says_so_and_the_others_are_still_there(
+    browser: Browser, stack: Stack
+) -> None:
+    code = "**/assets/account-page-*.js"
+    note = ("Failed to load resource", "TypeError: Failed to fetch dynamically imported module")
+    with visited(browser, stack, note=note) as page:
+        page.route(code, lambda route: route.abort())
+        page.get_by_role("link", name="Account").click()
+        fallen = page.get_by_role("main").get_by_role("alert")
+        expect(fallen).to_contain_text("This page could not be loaded.")
+        page.get_by_role("link", name="Tasks", exact=True).click()
+        expect(is_in(page)).to_be_visible()
+        page.get_by_role("link", name="Account").click()
+        page.unroute(code)
+        fallen.get_by_role("button", name="Try again").click()
+        expect(page.get_by_role("heading", name="Account")).to_be_visible()
 
 
 def test_a_list_that_is_not_answered_says_that_it_is_tried_again_and_comes_by_itself(

@@ -14,6 +14,7 @@ import { begin } from "./session/provider";
 import { logout, onSession, sessionState, watchOtherTabs } from "./session/session";
 import { deleteNow } from "./tasks/deleting";
 import { TasksPage } from "./tasks/tasks-page";
+import { Boundary } from "./ui/boundary";
 import { Notices, tell } from "./ui/notices";
 import { useTitle } from "./ui/title";
 import { clear, continueSaved, lay } from "./uploads/queue";
@@ -87,6 +88,7 @@ export function useMe() {
 
 function House() {
   useKeys();
+  const [place] = useLocation();
   const me = useMe();
   useEffect(() => {
     if (me.data) void continueSaved(me.data.id);
@@ -96,17 +98,19 @@ function House() {
       <a className={styles.skip} href="#content">Skip to the content</a>
       <Top me={me.data} />
       <main id="content" tabIndex={-1} className={styles.content}>
-        <Suspense fallback={<p className={styles.hint}>Loading…</p>}>
-          <Switch>
-            <Route path="/" component={TasksPage} />
-            <Route path="/tasks/:id">{({ id }) => <TaskPage key={id} id={id} />}</Route>
-            <Route path="/join/:token">{({ token }) => <JoinPage token={token} />}</Route>
-            <Route path="/media/:id?">{({ id }) => <GalleryPage open={id} />}</Route>
-            <Route path="/trash" component={TrashPage} />
-            <Route path="/account" component={AccountPage} />
-            <Route component={NoPage} />
-          </Switch>
-        </Suspense>
+        <Boundary place={place}>
+          <Suspense fallback={<p className={styles.hint}>Loading…</p>}>
+            <Switch>
+              <Route path="/" component={TasksPage} />
+              <Route path="/tasks/:id">{({ id }) => <TaskPage key={id} id={id} />}</Route>
+              <Route path="/join/:token">{({ token }) => <JoinPage token={token} />}</Route>
+              <Route path="/media/:id?">{({ id }) => <GalleryPage open={id} />}</Route>
+              <Route path="/trash" component={TrashPage} />
+              <Route path="/account" component={AccountPage} />
+              <Route component={NoPage} />
+            </Switch>
+          </Suspense>
+        </Boundary>
       </main>
       <UploadTray />
     </div>
