@@ -15,6 +15,7 @@ import pytest
 from shared.documents import DocumentStore, Set
 from shared.errors import OverQuota, ProductError, Unavailable
 from shared.ids import derived_id, new_id
+from shared.media import quota as quota_module
 from shared.media.expiry import UploadExpiry
 from shared.media.gallery import Gallery
 from shared.media.objects import MemoryObjects
@@ -25,7 +26,14 @@ from tests.fixtures.api import ADA, BOB, Links
 from tests.fixtures.firestore_proxy import Fault, FirestoreProxy, between
 from tests.fixtures.stores import Budget, WatchedDocuments, memory_documents
 from tests.fixtures.stores import documents as documents
+from tests.fixtures.stores import patient as patient
 from tests.media.world import BUCKETS, NOON, Crash, FailAt, MediaWorld, outage
+
+
+@pytest.fixture
+def unhurried(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred at once take longer on a busy machine than one request may."""
+    monkeypatch.setattr(quota_module, "_PATIENCE", 60.0)
 
 
 def draft(size: int, owner: str = ADA) -> dict[str, Any]:
@@ -74,6 +82,7 @@ def test_the_limit_is_exact(documents: DocumentStore) -> None:
     assert take(quota, 100, BOB)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_of_a_hundred_announced_at_once_as_many_are_taken_as_fit(documents: DocumentStore) -> None:
     """From two instances, neither of which knows of the other."""
     quotas = [Quota(MediaStore(documents), 1000) for _ in range(2)]
@@ -92,6 +101,7 @@ def test_an_owner_has_so_many_media_however_small_they_are(documents: DocumentSt
     assert (usage.files, usage.most_files) == (3, 3)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_of_a_hundred_small_ones_at_once_as_many_are_taken_as_may_be(
     documents: DocumentStore,
 ) -> None:
@@ -122,6 +132,7 @@ def test_a_refused_one_takes_its_place_until_it_is_deleted() -> None:
 
 
 @pytest.mark.proof
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("seed", range(3))
 def test_of_many_sizes_at_once_none_is_refused_that_fits(
     documents: DocumentStore, seed: int
@@ -211,6 +222,7 @@ def test_what_room_costs_in_reads_and_writes() -> None:
 # Ids that a client can name again
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_the_same_id_again_takes_no_room_again_even_at_once(documents: DocumentStore) -> None:
     quota = Quota(MediaStore(documents), 100)
     ids = [derived_id("a"), derived_id("b")]
@@ -220,6 +232,7 @@ def test_the_same_id_again_takes_no_room_again_even_at_once(documents: DocumentS
     assert taken(documents) == 100
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_medium_that_a_key_names_is_never_taken_back(documents: DocumentStore) -> None:
     """Everybody who is told of it may keep it, whatever others ask for meanwhile."""
     quota = Quota(MediaStore(documents), 100)
