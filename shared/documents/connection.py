@@ -1,4 +1,4 @@
-"""How Firestore is called: three methods on one channel, bounded tries, and a breaker.
+"""How Firestore is called: four methods on one channel, bounded tries, and a breaker.
 
 Every call has a timeout, its tries end within `_BUDGET`, and once a whole budget passed without
 any answer the calls after it are refused at once, until a probe over a channel of its own is
@@ -27,6 +27,7 @@ _types = messages("google.cloud.firestore_v1", "firestore")
 _BatchGet = _types.BatchGetDocumentsRequest.pb()
 _BatchGetAnswer = _types.BatchGetDocumentsResponse.pb()
 _RunQueryAnswer = _types.RunQueryResponse.pb()
+_RunAggregationAnswer = _types.RunAggregationQueryResponse.pb()
 _CommitAnswer = _types.CommitResponse.pb()
 
 _EMULATOR = "FIRESTORE_EMULATOR_HOST"
@@ -111,7 +112,7 @@ class Connection:
 
 
 class Methods:
-    """The three methods in use, on one channel."""
+    """The four methods in use, on one channel."""
 
     def __init__(self, database: str, tokens: AccessTokens | None) -> None:
         self.channel = make_channel(_TARGET, _EMULATOR, tokens)
@@ -125,7 +126,11 @@ class Methods:
         service = "/google.firestore.v1.Firestore/"
         batch_get = streamed(self.channel, f"{service}BatchGetDocuments", _BatchGetAnswer)
         run_query = streamed(self.channel, f"{service}RunQuery", _RunQueryAnswer)
+        run_aggregation = streamed(
+            self.channel, f"{service}RunAggregationQuery", _RunAggregationAnswer
+        )
         commit = unary(self.channel, f"{service}Commit", _CommitAnswer)
         self.batch_get = partial(batch_get, metadata=metadata)
         self.run_query = partial(run_query, metadata=metadata)
+        self.run_aggregation = partial(run_aggregation, metadata=metadata)
         self.commit = partial(commit, metadata=metadata)

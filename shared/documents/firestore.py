@@ -57,6 +57,7 @@ _AND = _Query.CompositeFilter.Operator.Value("AND")
 _Cursor = query_types.Cursor.pb()
 _BatchGet = request_types.BatchGetDocumentsRequest.pb()
 _RunQuery = request_types.RunQueryRequest.pb()
+_RunAggregation = request_types.RunAggregationQueryRequest.pb()
 _Commit = request_types.CommitRequest.pb()
 
 _CONFLICT = frozenset(
@@ -132,6 +133,16 @@ class FirestoreDocuments:
             for answer in self._connection.read(lambda m: m.run_query, request)
             if answer.HasField("document")
         ]
+
+    def number(self, collection: str, *, where: Sequence[Where], most: int) -> int:
+        if self._indexes is not None:
+            check_query(collection, where, (), self._indexes)
+        request = _RunAggregation(parent=self._prefix.rstrip("/"))
+        asked = request.structured_aggregation_query
+        asked.structured_query.CopyFrom(self._structured(collection, where, (), None, most))
+        asked.aggregations.add(alias="number").count.SetInParent()
+        (answer,) = self._connection.read(lambda m: m.run_aggregation, request)
+        return int(answer.result.aggregate_fields["number"].integer_value)
 
     def commit(self, writes: Sequence[Write]) -> str:
         return self._commit(writes)[0]

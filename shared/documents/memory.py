@@ -83,6 +83,9 @@ class MemoryDocuments:
                 found = [doc for doc in found if _is_after(doc, keys, start_after)]
             return [_selected(doc, fields) for doc in found[:limit]]
 
+    def number(self, collection: str, *, where: Sequence[Where], most: int) -> int:
+        return len(self.query(collection, where=where, limit=most))
+
     def commit(self, writes: Sequence[Write]) -> str:
         return self._commit(writes)[0]
 

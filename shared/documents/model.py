@@ -135,6 +135,10 @@ class DocumentStore(Protocol):
         when no declared index serves the query."""
         ...
 
+    def number(self, collection: str, *, where: Sequence[Where], most: int) -> int:
+        """How many documents a query would find, told up to `most`; a read for each thousand."""
+        ...
+
     def commit(self, writes: Sequence[Write]) -> str:
         """Apply all writes or none; returns the commit's id, which is in every one of them.
 

@@ -7,13 +7,13 @@ the soonest (erasure.py), so nothing comes to be behind the erasure's back.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
 from shared.documents import DocumentStore
 from shared.errors import NotFound
 from shared.ids import checked_id
+from shared.recent import Recent
 
 # Seconds, as long as a session is remembered to be good (live.py).
 REMEMBERED = 30.0
@@ -30,28 +30,18 @@ class Departed:
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._documents = documents
-        self._most = most
-        self._ticks = ticks
-        self._lock = threading.Lock()
-        # By user, when the answer was asked for; the oldest first.
-        self._here: dict[str, float] = {}
+        self._here: Recent[str, bool] = Recent(REMEMBERED, most, ticks)
 
     def has_left(self, user: str) -> bool:
         """Also of one who asked for it and is still here; never of one of whom nothing is known.
         Raises Unavailable."""
-        asked = self._ticks()
-        known = self._here.get(user)
-        if known is not None and asked - known < REMEMBERED:
+        if self._here.get(user):
             return False
-        if self._is_gone(user):
-            return True
-        with self._lock:
-            # Taken out first, so that what was asked for last stands last.
-            self._here.pop(user, None)
-            self._here[user] = asked
-            while len(self._here) > self._most:
-                del self._here[next(iter(self._here))]
-        return False
+        asked = self._here.now()
+        is_gone = self._is_gone(user)
+        if not is_gone:
+            self._here.add(user, True, asked)
+        return is_gone
 
     def _is_gone(self, user: str) -> bool:
         try:

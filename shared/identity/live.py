@@ -7,7 +7,6 @@ elsewhere, and a request costs no read of its own.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from shared.errors import Unauthenticated
 from shared.http import Principal
 from shared.identity.session_model import Session
 from shared.ids import checked_id
+from shared.recent import Recent
 
 # Seconds; what signing out promises to hold within, everywhere.
 REMEMBERED = 30.0
@@ -37,28 +37,20 @@ class LiveSessions:
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._documents = documents
-        self._remembered = remembered
-        self._most = most
         self._clock = clock
-        self._ticks = ticks
-        self._lock = threading.Lock()
-        # By session and user, when the answer was asked for; the oldest first.
-        self._good: dict[tuple[str, str], float] = {}
+        # By session and user.
+        self._good: Recent[tuple[str, str], bool] = Recent(remembered, most, ticks)
 
     def check(self, caller: Principal) -> None:
         """Raises Unauthenticated, and Unavailable when there is no knowing."""
         key = (caller.session, caller.user)
-        # Before the read: what it finds may be that old already when it comes.
-        asked = self._ticks()
-        known = self._good.get(key)
-        if known is not None and asked - known < self._remembered:
+        if self._good.get(key):
             return
+        asked = self._good.now()
         if not self._is_alive(caller):
-            with self._lock:
-                self._good.pop(key, None)
+            self._good.drop(key)
             raise Unauthenticated
-        if self._remembered:
-            self._remember(key, asked)
+        self._good.add(key, True, asked)
 
     def _is_alive(self, caller: Principal) -> bool:
         session_path = f"sessions/{checked_id(caller.session)}"
@@ -69,11 +61,3 @@ class LiveSessions:
             return False
         session = Session.from_document(document.id, document.data, document.version)
         return session.user == caller.user and session.is_alive(user.data, self._clock())
-
-    def _remember(self, key: tuple[str, str], asked: float) -> None:
-        with self._lock:
-            # Taken out first, so that what was asked for last stands last.
-            self._good.pop(key, None)
-            self._good[key] = asked
-            while len(self._good) > self._most:
-                del self._good[next(iter(self._good))]

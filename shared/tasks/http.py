@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from shared.errors import Conflict, Forbidden, NotFound, StaleVersion
+from shared.errors import Conflict, Forbidden, NotFound, OverQuota, StaleVersion
 from shared.http import Header, Principal, Reply, Routes
 from shared.tasks.comments import Comment, Comments
 from shared.tasks.model import (
@@ -59,7 +59,7 @@ def _task_routes(routes: Routes, tasks: TaskService) -> None:
         """List tasks, the newest first."""
         return tasks.find(caller.user, query)
 
-    @routes.post("/", status=201, errors=(NotFound, Conflict))
+    @routes.post("/", status=201, errors=(NotFound, Conflict, OverQuota))
     def create(
         body: TaskDraft, caller: Principal, idempotency_key: IdempotencyKey = None
     ) -> Reply[TaskView]:

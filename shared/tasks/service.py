@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from shared.documents import AlreadyExists, PreconditionFailed, Update, Write, cursors
-from shared.errors import Conflict, Forbidden, NotFound, Unavailable
+from shared.errors import Conflict, Forbidden, NotFound, OverQuota, Unavailable
 from shared.ids import checked_id, new_id
 from shared.tasks import listing, positions
 from shared.tasks.access import Access
@@ -30,6 +30,7 @@ from shared.tasks.model import (
 )
 from shared.tasks.policy import may
 from shared.tasks.remains import Remains
+from shared.tasks.room import Room
 from shared.tasks.store import Once, TaskStore, leaves_remains
 
 # Parts of what hangs on a task that its deletion waits for; a longer rest is the job's.
@@ -71,18 +72,24 @@ class TaskService:
         self._remains = remains
         self._clock = clock
         self._access = Access(store, clock)
+        self._room = Room(store)
 
     def create(self, owner: str, draft: TaskDraft, key: str | None = None) -> Task:
         """With a key, the same request again gives the same task, even one that was deleted
-        meanwhile does not come anew; another body under the same key raises Conflict."""
+        meanwhile does not come anew; another body under the same key raises Conflict. Raises
+        OverQuota."""
         now = self._clock()
         once = once_of("task", owner, key, draft, now)
         media_ids = [checked_id(one) for one in draft.media_ids]
-        if media_ids and not self._pictures.are_attachable(owner, media_ids):
-            # A retry may find its picture gone, as it found the task made.
+        try:
+            self._room.check(owner)
+            if media_ids and not self._pictures.are_attachable(owner, media_ids):
+                raise NotFound("There is no such picture")
+        except (NotFound, OverQuota):
+            # A retry may find its picture gone, and the room used up by the task that it made.
             if once is not None and (made := self._made(owner, once)):
                 return made
-            raise NotFound("There is no such picture")
+            raise
         task_id = new_id()
         told = {"occurred_at": now, "owner": owner, "actor": owner, "task_id": task_id}
         attached = [MediaAttached(id=new_id(), media_id=one, **told) for one in media_ids]

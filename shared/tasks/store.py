@@ -115,6 +115,10 @@ class TaskStore:
         found = self._documents.query("tasks", where=[("owner", "==", owner)], limit=limit)
         return [_task(document) for document in found]
 
+    def number(self, owner: str, most: int) -> int:
+        """How many the owner has, told up to `most`."""
+        return self._documents.number("tasks", where=[("owner", "==", owner)], most=most)
+
     def attached_by(self, user: str, limit: int) -> list[Document]:
         return self._documents.query("attachments", where=[("by", "==", user)], limit=limit)
 

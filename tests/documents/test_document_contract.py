@@ -516,6 +516,20 @@ def test_without_an_order_the_ids_order(documents: DocumentStore) -> None:
     assert [doc.id for doc in documents.query("things")] == ["0", "A", "a", "b", "~x"]
 
 
+def test_documents_are_numbered_up_to_as_many_as_matter(documents: DocumentStore) -> None:
+    for number in range(7):
+        documents.commit([Create(f"things/n{number}", {"owner": "ada" if number else "bob"})])
+    where: Any = [("owner", "==", "ada")]
+    assert [documents.number("things", where=where, most=most) for most in (5, 6, 10_000)] == [
+        5,
+        6,
+        6,
+    ]
+    assert documents.number("others", where=where, most=3) == 0
+    with pytest.raises(MissingIndex):
+        documents.number("things", where=[("at", "<", NOON)], most=3)
+
+
 def test_an_undeclared_query_is_refused(documents: DocumentStore) -> None:
     for where, order in (
         ([("owner", "==", "ada")], [("title", "ASCENDING")]),
