@@ -60,7 +60,10 @@ export class Server {
       return ticket(mediaId, wanted.size);
     },
     giveUp: async (mediaId) => void this.givenUp.push(mediaId),
-    isAwaited: async (mediaId) => !this.media.get(mediaId)!.object,
+    isAwaited: async (mediaId) => {
+      const { object, swept } = this.media.get(mediaId)!;
+      return !object && !swept;
+    },
     settled: async (mediaId, signal) => {
       const medium = this.media.get(mediaId)!;
       this.onSettling?.();

@@ -88,6 +88,20 @@ describe("more files than are sent at once", () => {
     expect(await saved.saved("ada")).toEqual([]);
   });
 
+  test("are nobody's when their person signs out while they are looked for", async () => {
+    server.current.world.put = () => new Promise(() => {});
+    (await tab()).add(files(2), "ada");
+    await vi.waitFor(async () => expect(await saved.saved("ada")).toHaveLength(2));
+    server.current = new Server();
+    const queue = await tab();
+    const looking = queue.continueSaved("ada");
+    queue.lay();
+    await looking;
+    const next = queue.add(files(1), "bob");
+    await vi.waitFor(() => expect(next[0]!.phase.name).toBe("ready"));
+    expect([queue.current().length, server.current.media.size]).toEqual([1, 1]);
+  });
+
   test("do not wait for the scanner that looks at others", async () => {
     server.current.neverSettles = true;
     const queue = await tab();

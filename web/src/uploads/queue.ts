@@ -10,6 +10,8 @@ import { world } from "./world";
 const AT_ONCE = 3;
 
 let uploads: readonly Upload[] = [];
+/** How often somebody left: what was being looked for then is nobody's any more. */
+let left = 0;
 const listeners = new Set<() => unknown>();
 
 export function current(): readonly Upload[] {
@@ -35,11 +37,14 @@ export function add(files: Iterable<File>, owner: string, task?: string): Upload
 
 /** What a reload, or a crash of the browser, interrupted. */
 export async function continueSaved(owner: string): Promise<void> {
+  const mine = left;
   const records = await saved.saved(owner).catch(() => []);
   for (const record of records) {
+    if (mine !== left) return;
     if (uploads.some((upload) => upload.key === record.key)) continue;
     const upload = new Upload(record, world, changed);
     void begin(upload, () => {
+      if (mine !== left) return;
       uploads = [...uploads, upload];
       changed();
     });
@@ -58,6 +63,7 @@ export function dismiss(upload: Upload): void {
 
 /** Out of this tab; whose they are finds them again when he signs in. */
 export function lay(): void {
+  left++;
   for (const upload of uploads) upload.leave();
   uploads = [];
   changed();
@@ -92,6 +98,7 @@ async function begin(upload: Upload, owned: () => void = () => {}): Promise<void
   const run = async (lock: unknown) => {
     if (lock === null) return;
     owned();
+    if (!uploads.includes(upload)) return;
     // A reload finds those that wait for their turn, too.
     await upload.keep();
     await inTurn(upload);

@@ -63,6 +63,7 @@ export function UploadTray() {
   }, [client, done, announced]);
   const attached = uploads.filter(({ isAttached }) => isAttached).length;
   useEffect(() => {
+    if (!attached) return;
     for (const kind of ["task", "tasks"]) void client.invalidateQueries({ queryKey: [kind] });
   }, [client, attached]);
   const shown = uploads.filter(({ phase }) => phase.name !== "ready" && phase.name !== "cancelled");

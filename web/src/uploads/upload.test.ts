@@ -230,6 +230,17 @@ describe("a large file", () => {
     expect(await isStored(server, "medium2", upload.file)).toBe(true);
   });
 
+  test("that the sweep gave up is sent as another medium, and none of it into the old session", async () => {
+    const { server, upload } = begin(LARGE);
+    await upload_half(server, upload);
+    const before = server.bytesTaken;
+    server.expire("medium1");
+    server.sweep("medium1");
+    await upload.run();
+    expect([upload.phase.name, upload.mediaId]).toEqual(["ready", "medium2"]);
+    expect(server.bytesTaken - before).toBe(LARGE);
+  });
+
   test("believes the server that stored half a chunk", async () => {
     const { server, upload } = begin(LARGE);
     server.cutChunkAt = 256 * 1024 * 3;

@@ -113,8 +113,10 @@ export class Upload {
     if (ticket) await this.#attach(signal);
     if (ticket?.resumable) await this.#sendByParts(ticket.resumable, signal);
     else if (ticket) await this.#sendWhole(ticket.upload, signal);
-    else if (this.#record.session) await this.#sendByParts(undefined, signal);
-    else if (await this.#isMissing(signal)) return this.#sendAsAnother();
+    else if (await this.#isMissing(signal)) {
+      if (!this.#record.session) return this.#sendAsAnother();
+      await this.#sendByParts(undefined, signal);
+    }
     await this.#attach(signal);
     this.#happen({ type: "arrived" });
     const end = await this.#world.settled(this.mediaId!, signal);
