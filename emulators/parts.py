@@ -77,12 +77,15 @@ def _gateway(plan: Plan) -> list[str]:
 def _function(plan: Plan, function: Function) -> Part:
     """As the buildpack's image runs it: functions-framework, which serves with gunicorn."""
     source = ROOT / "functions" / function.name
+    # gunicorn makes a socket to be controlled by, under one name for all unless told otherwise.
+    runtime = plan.data / "run" / function.name
+    runtime.mkdir(parents=True, exist_ok=True)
     command = python("-m", "functions_framework", f"--host={HOST}")
     command += [f"--source={source / 'main.py'}"]
     return Part(
         function.name,
         command,
-        plan.environment(function),
+        {**plan.environment(function), "XDG_RUNTIME_DIR": str(runtime)},
         f"{plan.url(function.name)}/health",
         (source, ROOT / "shared"),
     )

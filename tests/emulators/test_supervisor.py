@@ -15,6 +15,7 @@ import pytest
 
 from emulators.plan import ROOT, Plan
 from tests.fixtures import http, pictures
+from tests.fixtures.sources import functions
 from tests.fixtures.stack import PASSWORD, Stack, eventually, local_cloud
 
 pytestmark = pytest.mark.emulated
@@ -48,6 +49,9 @@ def test_a_restart_keeps_everything_and_a_reset_nothing(tmp_path: Path) -> None:
         media_id = person.upload(PHOTO)
         assert person.settled(media_id)["state"] == "ready"
         person.api.post(f"/tasks/{task['id']}/attach-media", json={"mediaId": media_id})
+        sockets = [data / "run" / name / "gunicorn.ctl" for name in functions()]
+        eventually(lambda: [one for one in sockets if not one.is_socket()], lambda none: not none)
+        assert "Control server error" not in log_of(data), "one name for all"
         processes = family(stack)
         # The event of this one never arrives before the end.
         chaos = f"{stack.plan.url('platform')}/_emulator/chaos"
