@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
+from emulators.official import OWNER
 from emulators.plan import Plan
 
 # Seconds. A developer's few thousand documents take well below one.
@@ -45,8 +46,7 @@ class Exports:
         }
         url = f"{self._plan.url('firestore')}/emulator/v1/projects/{project}:export"
         timeout = aiohttp.ClientTimeout(total=_PATIENCE)
-        owner = {"Authorization": "Bearer owner"}
-        async with session.post(url, json=body, headers=owner, timeout=timeout) as answer:
+        async with session.post(url, json=body, headers=OWNER, timeout=timeout) as answer:
             answer.raise_for_status()
         part = self._pointer.with_suffix(".part")
         part.write_text(name)

@@ -73,6 +73,7 @@ def firestore(
     return command + ([f"--import-data={restore}"] if restore else [])
 
 
+# Whom the rules let through.
 OWNER = {"Authorization": "Bearer owner"}
 
 

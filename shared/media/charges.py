@@ -21,13 +21,15 @@ def charge(fields: Mapping[str, Any]) -> dict[str, int]:
     """Reserved until the bytes are settled, and for a cancelled upload until its URL is dead;
     used from then on, in the trash too."""
     state, size = fields["state"], int(fields["size"])
+    place = {"places": 1}
     if state in COMING or (state == "deleted" and fields.get("heldUntil") is not None):
-        return {"reservedBytes": size, "places": 1}
-    if state == "ready":
-        return {"usedBytes": size, "count": 1, "places": 1}
-    if state == "trashed":
-        return {"usedBytes": size, "count": 1, "trashedBytes": size, "places": 1}
-    return {"places": 1} if state == "rejected" else {}
+        return place | {"reservedBytes": size}
+    if state == "deleted":
+        return {}
+    if state == "rejected":
+        return place
+    kept = place | {"usedBytes": size, "count": 1}
+    return kept | {"trashedBytes": size} if state == "trashed" else kept
 
 
 def difference(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, int]:

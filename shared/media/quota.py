@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -26,6 +25,7 @@ from shared.ids import derived_id, new_id
 from shared.media.api_model import UsageView
 from shared.media.model import MediaDeleted, Medium
 from shared.media.store import AlreadyExists, MediaStore, PreconditionFailed, Usage
+from shared.recent import Recent
 
 # Seconds. As long as the database itself may take to answer.
 _PATIENCE = 2.5
@@ -66,7 +66,7 @@ class Quota:
         self._store = store
         self._clock = clock
         self._pause = pause
-        self._full: OrderedDict[str, float] = OrderedDict()
+        self._full: Recent[str, bool] = Recent(_REMEMBERED, _MOST, clock)
 
     def view(self, owner: str) -> UsageView:
         usage = self._store.usage(owner)
@@ -83,7 +83,7 @@ class Quota:
     def take(self, media_id: str, draft: Mapping[str, Any]) -> Medium:
         """Make a pending medium whose id nobody else knows; it has another one in the end when the
         first had to be taken back. Raises OverQuota."""
-        if not self._was_full(str(draft["owner"])):
+        if not self._full.get(str(draft["owner"])):
             usage = self._store.announce({media_id: draft})
             if usage.taken <= self.limit and usage.places <= self._most:
                 return _pending(media_id, draft)
@@ -106,7 +106,7 @@ class Quota:
                 kept = self._fitting(missing, usage.used, usage.count)
                 if not is_still and len(fitting) < len(kept):
                     continue
-                self._remember(owner)
+                self._full.add(owner, True, self._full.now())
             if fitting:
                 try:
                     self._store.announce(fitting, usage)
@@ -160,15 +160,6 @@ class Quota:
         # Refused: its owner saw it in a list and was faster to give it up.
         with suppress(PreconditionFailed):
             self._store.unannounce(medium, event)
-
-    def _was_full(self, owner: str) -> bool:
-        return self._clock() < self._full.get(owner, 0.0)
-
-    def _remember(self, owner: str) -> None:
-        self._full[owner] = self._clock() + _REMEMBERED
-        self._full.move_to_end(owner)
-        if len(self._full) > _MOST:
-            self._full.popitem(last=False)
 
 
 def _pending(media_id: str, draft: Mapping[str, Any]) -> Medium:

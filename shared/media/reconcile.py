@@ -51,8 +51,7 @@ _UNNAMED = timedelta(hours=1)
 # Eventarc forgets after a day. What is not in the inbox then was deleted by hand, or by the bucket,
 # which does that after two weeks.
 _LOST = timedelta(hours=25)
-# What adds up all media of somebody looks at the time after each, and ends its page: the reconciler
-# looks only between pages.
+# How long one page of what adds up media may take (`_added_up`).
 _ADDING = timedelta(seconds=30)
 # Somebody's media that take longer are passed by: twice what the most that he may have take. Both
 # together fit between the reconciler's time and the function's timeout.
@@ -99,6 +98,21 @@ def steps(around: Surroundings) -> list[Step]:
         Originals(around),
         Renditions(around),
     ]
+
+
+def _added_up(
+    around: Surroundings, collection: str, after: str, judged: Callable[[Document], Finding | None]
+) -> Page:
+    """A page of documents for each of which media without end may be added up: it ends when that
+    took its time, because the reconciler looks only between pages."""
+    found = around.pages(collection, after)
+    findings, end = [], around.clock() + _ADDING
+    for one in found:
+        if (finding := judged(one)) is not None:
+            findings.append(finding)
+        if around.clock() >= end and one is not found[-1]:
+            return Page(findings, one.id)
+    return Page(findings, _last(found, lambda one: one.id))
 
 
 def _last(found: list[Any], name: Callable[[Any], str]) -> str:
@@ -224,20 +238,16 @@ class Usages:
         self._around = around
 
     def page(self, after: str, *, repair: bool) -> Page:
-        found = self._around.pages("usage", after)
-        findings: list[Finding] = []
-        end = self._around.clock() + _ADDING
-        for usage in found:
-            told = {name: usage.data.get(name, 0) for name in NAMES}
-            real = self._sums(usage.id)
-            if real is not None and told != real:
-                wrong = {name: real[name] for name in NAMES if real[name] != told[name]}
-                write = Update(usage.path, wrong, version=usage.version)
-                done = repair and self._around.is_committed(write)
-                findings.append(Finding("wrong-usage", usage.id, done))
-            if self._around.clock() >= end and usage is not found[-1]:
-                return Page(findings, usage.id)
-        return Page(findings, _last(found, lambda one: one.id))
+        return _added_up(self._around, self.name, after, lambda one: self._judged(one, repair))
+
+    def _judged(self, usage: Document, repair: bool) -> Finding | None:
+        told = {name: usage.data.get(name, 0) for name in NAMES}
+        real = self._sums(usage.id)
+        if real is None or told == real:
+            return None
+        wrong = {name: real[name] for name in NAMES if real[name] != told[name]}
+        write = Update(usage.path, wrong, version=usage.version)
+        return Finding("wrong-usage", usage.id, repair and self._around.is_committed(write))
 
     def _sums(self, owner: str) -> dict[str, int] | None:
         """None when it takes too long."""
@@ -260,23 +270,19 @@ class References:
         self._around = around
 
     def page(self, after: str, *, repair: bool) -> Page:
-        found = self._around.pages("blobs", after)
-        findings: list[Finding] = []
-        end = self._around.clock() + _ADDING
-        for blob in found:
-            media = _all(self._around.documents, [("blob", "==", blob.id)])
-            real = sum(medium.state in _KEPT for medium in media)
-            if real != blob.data["references"]:
-                write: Write = (
-                    Update(blob.path, {"references": real}, version=blob.version)
-                    if real
-                    else Delete(blob.path, version=blob.version)
-                )
-                done = repair and self._around.is_committed(write)
-                findings.append(Finding("wrong-references", blob.id, done))
-            if self._around.clock() >= end and blob is not found[-1]:
-                return Page(findings, blob.id)
-        return Page(findings, _last(found, lambda one: one.id))
+        return _added_up(self._around, self.name, after, lambda one: self._judged(one, repair))
+
+    def _judged(self, blob: Document, repair: bool) -> Finding | None:
+        media = _all(self._around.documents, [("blob", "==", blob.id)])
+        real = sum(medium.state in _KEPT for medium in media)
+        if real == blob.data["references"]:
+            return None
+        write: Write = (
+            Update(blob.path, {"references": real}, version=blob.version)
+            if real
+            else Delete(blob.path, version=blob.version)
+        )
+        return Finding("wrong-references", blob.id, repair and self._around.is_committed(write))
 
 
 class _Objects:

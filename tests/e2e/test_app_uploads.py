@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from emulators.official import OWNER
 from tests.fixtures import http
 from tests.fixtures.app import give, has_loaded, photo, task, visited
 from tests.fixtures.stack import Person, Stack
@@ -62,7 +63,7 @@ def let_its_time_pass(stack: Stack, media_id: str) -> None:
         f"/databases/(default)/documents/media/{media_id}",
         params={"updateMask.fieldPaths": "uploadExpiresAt"},
         json={"fields": field},
-        headers={"Authorization": "Bearer owner"},
+        headers=OWNER,
     ).raise_for_status()
 
 

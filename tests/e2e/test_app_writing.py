@@ -4,7 +4,7 @@ deletes: away, also before the server knows."""
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.fixtures.app import add_task, is_out, task
 
@@ -94,12 +94,18 @@ def held(page: Page, pattern: str, method: str) -> list[Route]:
     return waiting
 
 
-def test_what_is_typed_while_a_task_is_made_is_the_next_one(wide: Page) -> None:
-    waiting = held(wide, "**/api/tasks", "POST")
-    title = wide.get_by_label("New task")
+def being_made(page: Page) -> tuple[Locator, list[Route]]:
+    """The field of a task that is sent and not answered yet, and what holds the answer."""
+    waiting = held(page, "**/api/tasks", "POST")
+    title = page.get_by_label("New task")
     title.fill("Paint the fence")
-    with wide.expect_request("**/api/tasks"):
+    with page.expect_request("**/api/tasks"):
         title.press("Enter")
+    return title, waiting
+
+
+def test_what_is_typed_while_a_task_is_made_is_the_next_one(wide: Page) -> None:
+    title, waiting = being_made(wide)
     title.fill("Paint the gate")
     waiting[0].continue_()
     expect(task(wide, "Paint the fence")).to_be_visible()
@@ -110,11 +116,7 @@ def test_what_is_typed_while_a_task_is_made_is_the_next_one(wide: Page) -> None:
 
 
 def test_a_task_that_is_not_made_is_in_its_field_again(troubled: Page) -> None:
-    waiting = held(troubled, "**/api/tasks", "POST")
-    title = troubled.get_by_label("New task")
-    title.fill("Paint the fence")
-    with troubled.expect_request("**/api/tasks"):
-        title.press("Enter")
+    title, waiting = being_made(troubled)
     title.fill("and the gate")
     waiting[0].fulfill(status=500, json={"title": "This failed"})
     expect(title).to_have_value("Paint the fence and the gate")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from shared.documents import DocumentStore
 from shared.errors import NotFound, Unavailable
 from shared.events.model import Delivered
 from shared.identity.mails import MailRequested, MailStore
@@ -25,6 +27,16 @@ def events(world: World) -> list[Delivered]:
 
 def outcomes(world: World) -> list[str]:
     return [str(event["outcome"]) for event in world.events("mail-handled")]
+
+
+def wanted(inner: DocumentStore, watch: Callable[[str, int], None]) -> tuple[World, Delivered]:
+    """A mail that somebody waits for, and a process that starts behind `watch` to deliver it."""
+    world = World(inner)
+    world.register()
+    (event,) = events(world)
+    world.documents = WatchedDocuments(inner, watch)
+    world.start()
+    return world, event
 
 
 def test_an_event_that_comes_again_sends_nothing_again(world: World) -> None:
@@ -114,12 +126,7 @@ def test_a_claim_whose_reply_was_lost_keeps_no_mail_waiting() -> None:
             lost.remove(name)
             raise Unavailable
 
-    inner = memory_documents()
-    world = World(inner)
-    world.register()
-    (event,) = events(world)
-    world.documents = WatchedDocuments(inner, lose)
-    world.start()
+    world, event = wanted(memory_documents(), lose)
     with pytest.raises(Unavailable):
         world.post_office.deliver(event)
     assert world.mailer.mails == []
@@ -129,9 +136,6 @@ def test_a_claim_whose_reply_was_lost_keeps_no_mail_waiting() -> None:
 
 def test_a_claim_that_never_arrived_takes_none_from_another_delivery() -> None:
     inner = memory_documents()
-    world = World(inner)
-    world.register()
-    (event,) = events(world)
     others = []
 
     def overtake(name: str, _: int) -> None:
@@ -139,8 +143,7 @@ def test_a_claim_that_never_arrived_takes_none_from_another_delivery() -> None:
             others.append(MailStore(inner).claim(event.id, world.clock()))
             raise Unavailable
 
-    world.documents = WatchedDocuments(inner, overtake)
-    world.start()
+    world, event = wanted(inner, overtake)
     for _ in range(2):
         with pytest.raises(Unavailable):
             world.post_office.deliver(event)
@@ -164,11 +167,7 @@ def test_killed_anywhere_it_sends_the_mail_when_it_is_delivered_again(after: int
             raise Killed
 
     inner = memory_documents()
-    world = World(inner)
-    world.register()
-    (event,) = events(world)
-    world.documents = WatchedDocuments(inner, watch)
-    world.start()
+    world, event = wanted(inner, watch)
     try:
         world.post_office.deliver(event)
     except Killed:

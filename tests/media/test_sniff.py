@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
 from PIL import Image
 
 from shared.media.sniff import Outline, Rejected, outline, sniff
 from tests.fixtures import pictures
+from tests.fixtures.media import is_judged
 
 SMALL = Image.new("RGB", (40, 30), "teal")
 
@@ -169,5 +169,4 @@ def test_whatever_one_byte_says_a_file_has_an_outline_or_is_rejected(kind: str) 
         for value in TELLING:
             changed = content[:at] + bytes([value]) + content[at + 1 :]
             for candidate in (changed, changed[: at + 1 + value]):
-                with suppress(Rejected):
-                    outline(candidate)
+                assert is_judged(candidate)
