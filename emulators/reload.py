@@ -22,7 +22,8 @@ class Changes:
 def _state(folder: Path) -> dict[Path, int]:
     state = {}
     for path in folder.rglob("*"):
-        if path.suffix == ".pyc":
+        # What Python compiles is no change, nor that a folder got a place for it.
+        if "__pycache__" in path.parts or path.is_dir():
             continue
         try:
             state[path] = path.stat().st_mtime_ns
